@@ -1,0 +1,299 @@
+//! Configuration that is valid by construction. Reading it from `proxy.toml` is the business of `raw` and `validate` (feature `server`).
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    access::Access,
+    dbrp::Mapping,
+    native::{Api, Target},
+    types::{Profile, Secret},
+};
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// `[server]`: the listener.
+    pub server: Server,
+    /// `[compat]`
+    pub compat: Compat,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[guard]`: a policy per verb.
+    pub guard: Guard,
+    /// `[[dbrp]]`, `[dbrp_defaults]`
+    pub dbrp: Dbrp,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[backend]`, `[embedded]`, `[upstream]`
+    pub backend: Backend,
+}
+
+/// The configuration as it is now, shared by everybody; a reload swaps it. A request looks once and keeps what it saw.
+#[derive(Clone, Debug)]
+pub struct Live(Arc<ArcSwap<Config>>);
+
+/// The configuration that a request sees: an extension that the stack puts there, so that all layers see the same one.
+#[derive(Clone, Debug)]
+pub struct Snapshot(pub Arc<Config>);
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `[server.tls]`: PEM files.
+    pub tls: Option<Tls>,
+    /// `header_timeout`: for the headers of a request.
+    pub header_timeout: Duration,
+    /// `idle_timeout`: between bytes of a body or a keep-alive connection.
+    pub idle_timeout: Duration,
+    /// `max_connections`
+    pub max_connections: usize,
+    /// `shutdown_grace`: how long open requests may take to finish at shutdown.
+    pub shutdown_grace: Duration,
+    /// `log`: a filter such as `info,v1shim=debug`.
+    pub log: Box<str>,
+}
+
+/// `[server.tls]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tls {
+    /// `cert`: certificate chain, PEM.
+    pub cert: PathBuf,
+    /// `key`: private key, PEM.
+    pub key: PathBuf,
+}
+
+/// `[compat]`
+#[derive(Clone, Debug)]
+pub struct Compat {
+    /// `profile`
+    pub profile: Profile,
+    /// `version`: what `X-Influxdb-Version` and `/ping?verbose=true` say.
+    pub version: Box<str>,
+    /// `build`: what `X-Influxdb-Build` says.
+    pub build: Box<str>,
+    /// `passthrough`: whether paths that aren't v1's go on to the service below.
+    pub passthrough: bool,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Default)]
+pub struct Auth {
+    /// `mode`
+    pub mode: AuthMode,
+    /// `[[auth.token]]`
+    pub tokens: Vec<Token>,
+}
+
+/// `auth.mode`
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum AuthMode {
+    /// The token table decides.
+    #[default]
+    Local,
+    /// The service below decides.
+    Passthrough,
+    /// Nobody asks.
+    None,
+}
+
+/// A token that `local` knows; the secret itself is not kept.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// `name`, for logs.
+    pub name: Arc<str>,
+    /// SHA-256 of the token.
+    pub sha256: [u8; 32],
+    /// `access`
+    pub access: Arc<Access>,
+    /// What it is exchanged for on the way to an upstream; absent: the backend's own token.
+    pub forward: Option<Secret>,
+}
+
+/// What happens to statements with a verb.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Policy {
+    /// It is refused, and nothing of its query runs.
+    Reject,
+    /// It is answered with success and not run.
+    Ack,
+    /// It is run by the service below.
+    Forward,
+}
+
+/// `[guard]`: a policy per verb; an absent one takes its profile's default.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(missing_docs)]
+pub struct Guard {
+    pub select_into: Option<Policy>,
+    pub create: Option<Policy>,
+    pub delete: Option<Policy>,
+    pub drop: Option<Policy>,
+    pub grant: Option<Policy>,
+    pub explain: Option<Policy>,
+    pub revoke: Option<Policy>,
+    pub alter: Option<Policy>,
+    pub set: Option<Policy>,
+    pub kill: Option<Policy>,
+}
+
+/// The mapping and what happens where it says nothing.
+#[derive(Clone, Debug)]
+pub struct Dbrp {
+    /// `[[dbrp]]`
+    pub mappings: Vec<Mapping>,
+    /// Name for an upstream that can't be asked, without `rp`: `{db}`.
+    pub template: Box<str>,
+    /// The same with an `rp`: `{db}/{rp}`.
+    pub template_rp: Box<str>,
+    /// Whether a write by an all-access token makes a missing bucket.
+    pub auto_create: bool,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `body`: bytes of a request body as it comes over the wire.
+    pub body: u64,
+    /// `decompressed`: bytes of a gzip body once decompressed.
+    pub decompressed: u64,
+    /// `query`: bytes of `q`.
+    pub query: usize,
+    /// `query_depth`: nesting of `q`.
+    pub query_depth: usize,
+    /// `query_timeout`
+    pub query_timeout: Duration,
+    /// `write_timeout`
+    pub write_timeout: Duration,
+    /// `query_memory`: bytes that one query may hold.
+    pub query_memory: usize,
+    /// `concurrent_queries`
+    pub concurrent_queries: usize,
+}
+
+/// What stands below the stack.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// `kind = "embedded"`
+    Embedded(Embedded),
+    /// `kind = "upstream"`
+    Upstream(Upstream),
+}
+
+/// `[embedded]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Embedded {
+    /// `data_dir`
+    pub data_dir: PathBuf,
+    /// `memory`: bytes of points held before they are written to Parquet files.
+    pub memory: usize,
+}
+
+/// `[upstream]`
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// `api`
+    pub api: Api,
+    /// `url`: scheme, authority and an optional path in front of all paths.
+    pub url: http::Uri,
+    /// `org`: v2's.
+    pub org: Box<str>,
+    /// `token`, `token_file`, `token_env`: sent where the client's own isn't.
+    pub token: Option<Secret>,
+    /// `connect_timeout`
+    pub connect_timeout: Duration,
+    /// `timeout`: until the headers of the reply.
+    pub timeout: Duration,
+}
+
+impl Live {
+    /// Starts with this configuration.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    /// The configuration now.
+    #[must_use]
+    pub fn load(&self) -> Arc<Config> {
+        self.0.load_full()
+    }
+
+    /// Replaces it; requests under way keep what they saw.
+    pub fn store(&self, config: Config) {
+        self.0.store(Arc::new(config));
+    }
+}
+
+impl Backend {
+    /// How the stack talks to it.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        use crate::native::ReplyFormat;
+        match self {
+            Self::Embedded(_) => Target { api: Api::V3, reply: ReplyFormat::Arrow, multi_bucket: true, full_influxql: true },
+            Self::Upstream(Upstream { api: Api::V2, .. }) => {
+                Target { api: Api::V2, reply: ReplyFormat::V1Json, multi_bucket: false, full_influxql: false }
+            }
+            Self::Upstream(Upstream { api: Api::V3, .. }) => {
+                Target { api: Api::V3, reply: ReplyFormat::Jsonl, multi_bucket: false, full_influxql: false }
+            }
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8086)),
+            tls: None,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            max_connections: 10_000,
+            shutdown_grace: Duration::from_secs(30),
+            log: "info".into(),
+        }
+    }
+}
+
+impl Default for Compat {
+    fn default() -> Self {
+        Self { profile: Profile::default(), version: "1.8.10".into(), build: "OSS".into(), passthrough: true }
+    }
+}
+
+impl Default for Dbrp {
+    fn default() -> Self {
+        Self { mappings: Vec::new(), template: "{db}".into(), template_rp: "{db}/{rp}".into(), auto_create: true }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 25_000_000,
+            decompressed: 250_000_000,
+            query: 1 << 20,
+            query_depth: 64,
+            query_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(10),
+            query_memory: 1 << 30,
+            concurrent_queries: 64,
+        }
+    }
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self::Embedded(Embedded::default())
+    }
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self { data_dir: PathBuf::from("data"), memory: 256 << 20 }
+    }
+}

@@ -1,0 +1,42 @@
+//! Databases and retention policies of v1, buckets of v2 and v3: who is what.
+//!
+//! One resolver serves writes, queries, `FROM "db"."rp"."m"` and `ON db`, so that what was written is what is read.
+
+use crate::{error::Error, types::BoxFuture};
+
+/// One row of the mapping.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mapping {
+    /// v1's database.
+    pub database: Box<str>,
+    /// v1's retention policy.
+    pub retention_policy: Box<str>,
+    /// The bucket (v2) or database (v3) it stands for.
+    pub bucket: Box<str>,
+    /// Taken when a request names no retention policy.
+    pub default: bool,
+    /// How long the bucket keeps its points, when known; `None` is "unknown or for ever".
+    pub retention: Option<std::time::Duration>,
+}
+
+/// Buckets and mappings that the service below keeps. Answers that need no waiting should come back at once.
+pub trait Catalog: Send + Sync + std::fmt::Debug + 'static {
+    /// What the service below has for (`db`, `rp`): its own mapping, else a bucket of that name (`db/rp`; without `rp`, or for
+    /// `autogen` and `default`: `db/autogen`, then `db`).
+    ///
+    /// # Errors
+    /// When it can't be asked right now.
+    fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>>;
+
+    /// Makes the bucket `db/rp` (`db/autogen`) and its mapping, and returns the bucket's name; fine when it is there already.
+    ///
+    /// # Errors
+    /// When the service below refuses or can't be asked.
+    fn create<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>>;
+
+    /// Everything it keeps, for `SHOW DATABASES` and `SHOW RETENTION POLICIES`, virtual mappings of buckets by their name included.
+    ///
+    /// # Errors
+    /// When it can't be asked right now.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>>;
+}

@@ -1,0 +1,60 @@
+//! The waist: the native HTTP API of v2 and v3. The only place that knows its paths, parameters, media types and error bodies;
+//! rewrite, upstream and embedded all use it.
+
+/// Which native API a service below the stack speaks.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Api {
+    /// `POST /api/v2/write`, `/query`
+    V2,
+    /// `POST /api/v3/write_lp`, `POST /api/v3/query_influxql`
+    V3,
+}
+
+/// The form in which query replies come, known by configuration and never guessed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ReplyFormat {
+    /// Arrow IPC stream in the layout of InfluxQL over Flight: column 0 is [`MEASUREMENT_COLUMN`], group-by tags are named in the schema
+    /// metadata [`GROUP_KEY_METADATA`].
+    Arrow,
+    /// One JSON object a row; nulls are left out.
+    Jsonl,
+    /// v1's own JSON, passed through.
+    V1Json,
+}
+
+/// What the service below is and can.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Target {
+    /// Its API.
+    pub api: Api,
+    /// Its replies.
+    pub reply: ReplyFormat,
+    /// One statement may read several buckets, written `"bucket".."measurement"` (the embedded store).
+    pub multi_bucket: bool,
+    /// It takes `SLIMIT`, `SHOW SERIES`, cardinalities and metadata without a look-back (the embedded store).
+    pub full_influxql: bool,
+}
+
+/// v2: write line protocol. Parameters `org`, `bucket`, `precision`.
+pub const V2_WRITE: &str = "/api/v2/write";
+/// v2: InfluxQL, v1's own path. Parameters `db`, `rp`, `q`.
+pub const V2_QUERY: &str = "/query";
+/// v3: write line protocol. Parameters `db`, `precision`, `accept_partial`.
+pub const V3_WRITE: &str = "/api/v3/write_lp";
+/// v3: one InfluxQL statement. `POST` with a JSON object `db`, `q`, `format`, `params`.
+pub const V3_QUERY_INFLUXQL: &str = "/api/v3/query_influxql";
+/// v3: databases.
+pub const V3_CONFIGURE_DATABASE: &str = "/api/v3/configure/database";
+
+/// Media type of an Arrow IPC stream.
+pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+/// Value of `format` in the body of a v3 query that asks for an Arrow IPC stream (understood by the embedded store only).
+pub const FORMAT_ARROW: &str = "arrow";
+/// The first column of InfluxQL results: the measurement's name.
+pub const MEASUREMENT_COLUMN: &str = "iox::measurement";
+/// Schema metadata: `{"tagKeyColumns":[{"tagKey":"host","columnIndex":2,"isProjected":false}]}`.
+pub const GROUP_KEY_METADATA: &str = "iox::influxql::group_key::metadata";
+/// Schema metadata of one column: what it is, for example [`COLUMN_TYPE_TAG`].
+pub const COLUMN_TYPE_METADATA: &str = "iox::column::type";
+/// Trailer-less way to say that an Arrow reply broke off: the body's stream ends with an error.
+pub const COLUMN_TYPE_TAG: &str = "iox::column_type::tag";
