@@ -18,7 +18,8 @@ pub trait Tables: Send + Sync {
     ///
     /// Batches come in this order: partitions (disjoint in time, as 1.x's shard groups) by time, backwards if
     /// [`Scan::descending`]; in each, series by their tag sets (tags compared in the order of the schema's sorted tag keys); in each,
-    /// points by ascending time, one row a timestamp. Points without any of the wanted fields are left out.
+    /// points by ascending time, one row a timestamp. Points without any of the wanted fields are left out. A long series comes in
+    /// several consecutive batches, each later than the one before.
     ///
     /// # Errors
     /// When files can't be read; also per item.
@@ -58,7 +59,7 @@ pub struct Scan {
 /// Whether a series is wanted.
 pub type SeriesFilter = Arc<dyn Fn(&[Box<str>]) -> bool + Send + Sync>;
 
-/// Points of one series in one partition.
+/// Points of one series in one partition: all of them, or the next part.
 #[derive(Clone, Debug)]
 pub struct SeriesBatch {
     /// Values of all tags of the schema, in its order; empty: missing.
