@@ -97,6 +97,8 @@ pub enum Native {
         /// The InfluxQL text, when it is InfluxQL.
         q: Option<Box<str>>,
     },
+    /// Needs no permission: `/health`, CORS preflight.
+    Open,
     /// Anything else: all-access.
     Other,
 }

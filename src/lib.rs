@@ -8,7 +8,7 @@
 //!
 //! | rank | modules |
 //! |---|---|
-//! | 0 | [`types`], [`error`], [`body`], [`access`] |
+//! | 0 | [`types`], [`error`], [`body`], [`access`], [`service`] |
 //! | 1 | [`influxql`], [`lineprotocol`], [`dbrp`], [`native`]: pure text and tables, no tokio, no arrow, no sockets |
 //! | 2 | [`call`], [`config`], `telemetry`, [`respond`] |
 //! | 3 | [`auth`], [`params`], [`guard`], [`rewrite`], [`rescue`]: the layers |
@@ -49,6 +49,8 @@ pub mod respond;
 pub mod rewrite;
 #[cfg(feature = "server")]
 pub mod server;
+#[deny(clippy::unwrap_used, clippy::indexing_slicing)]
+pub mod service;
 pub mod stack;
 #[cfg(feature = "server")]
 #[deny(clippy::unwrap_used, clippy::indexing_slicing)]

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     access::Access,
-    dbrp::Mapping,
+    dbrp::Table,
     native::{Api, Target},
     types::{Profile, Secret},
 };
@@ -144,7 +144,7 @@ pub struct Guard {
 #[derive(Clone, Debug)]
 pub struct Dbrp {
     /// `[[dbrp]]`
-    pub mappings: Vec<Mapping>,
+    pub mappings: Table,
     /// Name for an upstream that can't be asked, without `rp`: `{db}`.
     pub template: Box<str>,
     /// The same with an `rp`: `{db}/{rp}`.
@@ -222,6 +222,12 @@ impl Live {
         self.0.load_full()
     }
 
+    /// The configuration that a request sees: the [`Snapshot`] among its extensions, or else the one now.
+    #[must_use]
+    pub fn of(&self, extensions: &http::Extensions) -> Arc<Config> {
+        extensions.get::<Snapshot>().map_or_else(|| self.load(), |snapshot| Arc::clone(&snapshot.0))
+    }
+
     /// Replaces it; requests under way keep what they saw.
     pub fn store(&self, config: Config) {
         self.0.store(Arc::new(config));
@@ -267,7 +273,7 @@ impl Default for Compat {
 
 impl Default for Dbrp {
     fn default() -> Self {
-        Self { mappings: Vec::new(), template: "{db}".into(), template_rp: "{db}/{rp}".into(), auto_create: true }
+        Self { mappings: Table::default(), template: "{db}".into(), template_rp: "{db}/{rp}".into(), auto_create: true }
     }
 }
 

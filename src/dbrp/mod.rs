@@ -2,6 +2,12 @@
 //!
 //! One resolver serves writes, queries, `FROM "db"."rp"."m"` and `ON db`, so that what was written is what is read.
 
+mod resolve;
+mod table;
+
+pub use resolve::{Resolved, Resolver, Resolving};
+pub use table::Table;
+
 use crate::{error::Error, types::BoxFuture};
 
 /// One row of the mapping.
