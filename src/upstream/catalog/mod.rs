@@ -1,0 +1,172 @@
+//! What databases and buckets an upstream has, asked rarely and remembered.
+
+mod names;
+mod v2;
+mod v3;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use tokio::{sync::Mutex, time::Instant};
+
+use self::names::Names;
+use super::Upstream;
+use crate::{
+    dbrp::{Catalog, Mapping},
+    error::{Error, Kind},
+    native::Api,
+    types::BoxFuture,
+};
+
+/// How long an answer is taken as it is. A database that somebody else makes or drops is seen after this long.
+const FRESH: Duration = Duration::from_secs(10);
+/// How soon a name that is not among those known is asked for again: it may just have been made.
+const MISSED: Duration = Duration::from_secs(1);
+/// How soon an upstream that could not be asked is asked again. Until then nobody waits for it.
+const REFUSED: Duration = Duration::from_secs(5);
+/// Bytes of one answer: some ten thousands of names.
+const LIMIT: usize = 8 << 20;
+
+/// The databases of a v3 server (`/api/v3/configure/database`) or the mappings and buckets of a v2 server (`/api/v2/dbrps`,
+/// `/api/v2/buckets`), asked with the upstream's own token.
+///
+/// Answers come from memory; one caller at a time asks the upstream, while the others go on with what is known. An upstream that can't be
+/// asked (no token, a token without the right, Serverless' lack of the path) is an error, upon which names come from templates.
+///
+/// It only reads: what is missing is made by the upstream itself, on the first write, or not at all.
+#[derive(Clone)]
+pub struct UpstreamCatalog {
+    upstream: Upstream,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: ArcSwapOption<Known>,
+    asking: Mutex<()>,
+}
+
+struct Known {
+    asked: Instant,
+    names: Names,
+    /// Why the last question got no answer; `names` is then what was known before.
+    refused: Option<Refused>,
+}
+
+#[derive(Clone, Debug)]
+struct Refused {
+    kind: Kind,
+    message: Box<str>,
+}
+
+impl UpstreamCatalog {
+    /// Remembers nothing yet; the first question asks.
+    #[must_use]
+    pub fn new(upstream: Upstream) -> Self {
+        Self { upstream, state: Arc::default() }
+    }
+
+    /// What is known, asked anew when it is older than `age` (or nothing is known, or the last attempt has failed a while ago).
+    async fn known(&self, age: Duration) -> Result<Arc<Known>, Error> {
+        let current = self.state.known.load_full();
+        if let Some(known) = current.as_ref().filter(|known| known.serves(age)) {
+            return known.answer();
+        }
+        let guard = match (self.state.asking.try_lock(), &current) {
+            (Ok(guard), _) => guard,
+            // Somebody is asking already: what is known will do, if it does.
+            (Err(_), Some(known)) if known.refused.is_none() && age >= FRESH => return known.answer(),
+            (Err(_), _) => self.state.asking.lock().await,
+        };
+        // Whoever held the lock before may have asked.
+        if let Some(known) = self.state.known.load_full().filter(|known| known.serves(age.min(MISSED))) {
+            return known.answer();
+        }
+        let known = Arc::new(self.ask(current.as_deref()).await);
+        self.state.known.store(Some(Arc::clone(&known)));
+        drop(guard);
+        known.answer()
+    }
+
+    async fn ask(&self, before: Option<&Known>) -> Known {
+        let answer = match self.upstream.api() {
+            Api::V2 => v2::ask(&self.upstream).await,
+            Api::V3 => v3::ask(&self.upstream).await,
+        };
+        match answer {
+            Ok(names) => Known { asked: Instant::now(), names, refused: None },
+            Err(error) => {
+                tracing::warn!(error = %error, source = error_source(&error), "the upstream's databases can't be listed");
+                let refused = Some(Refused { kind: error.kind(), message: error.message().into() });
+                Known { asked: Instant::now(), names: before.map(|known| known.names.clone()).unwrap_or_default(), refused }
+            }
+        }
+    }
+}
+
+impl Known {
+    fn serves(&self, age: Duration) -> bool {
+        self.asked.elapsed() < if self.refused.is_some() { REFUSED } else { age }
+    }
+
+    /// An upstream that was heard once and is away now is answered for from memory: names outlive an outage.
+    fn answer(self: &Arc<Self>) -> Result<Arc<Self>, Error> {
+        match &self.refused {
+            Some(refused) if self.names.is_empty() => Err(Error::new(refused.kind, String::from(&*refused.message))),
+            _ => Ok(Arc::clone(self)),
+        }
+    }
+}
+
+impl Catalog for UpstreamCatalog {
+    fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
+        Box::pin(async move {
+            if let Some(bucket) = self.known(FRESH).await?.names.find(db, rp) {
+                return Ok(Some(bucket.into()));
+            }
+            Ok(self.known(MISSED).await?.names.find(db, rp).map(Into::into))
+        })
+    }
+
+    fn create<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
+        let name = match rp {
+            Some(rp) => format!("{db}/{rp}"),
+            None => db.to_owned(),
+        };
+        let message = format!("database not found: \"{name}\", and databases of an upstream are not made from here");
+        Box::pin(std::future::ready(Err(Error::new(Kind::NotFound, message))))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
+        Box::pin(async move { Ok(self.known(FRESH).await?.names.mappings().to_vec()) })
+    }
+}
+
+impl fmt::Debug for UpstreamCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamCatalog").field("upstream", &self.upstream).finish_non_exhaustive()
+    }
+}
+
+/// `GET`s JSON of the upstream's management API.
+async fn get<T: DeserializeOwned>(upstream: &Upstream, path: &str) -> Result<T, Error> {
+    let (status, body) = upstream.get(path, LIMIT).await?;
+    if status != StatusCode::OK {
+        let kind = match status {
+            StatusCode::UNAUTHORIZED => Kind::Unauthorized,
+            StatusCode::FORBIDDEN => Kind::Forbidden,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Kind::NotImplemented,
+            _ => Kind::Unavailable,
+        };
+        return Err(Error::new(kind, format!("upstream does not tell its databases: status {}", status.as_u16())));
+    }
+    serde_json::from_slice(&body).map_err(|error| {
+        Error::new(Kind::BadGateway, "upstream tells its databases in a form that is not known").with_source(error)
+    })
+}
+
+fn error_source(error: &Error) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,101 @@
+//! The pooled client: connections, TLS, timeouts of connecting.
+
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client as Pooled, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::ClientConfig;
+use tower_service::Service;
+
+use crate::{
+    body::Body,
+    error::Error,
+    types::{BoxError, BoxFuture},
+};
+
+/// A pool of connections to upstreams.
+pub(super) type Client = Pooled<Bounded, Body>;
+
+/// Idle connections kept for one upstream: as many as a busy edge needs at once, no more than a small server bears.
+const IDLE_CONNECTIONS: usize = 128;
+/// Shorter than the 75 s or more of usual servers and proxies, so that we close first and a request rarely meets a closing connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Makes a client. The system's roots are read only where TLS is spoken and no `tls` is given: they cost time, and a container without
+/// any must still reach a plain upstream.
+pub(super) fn client(https: bool, tls: Option<ClientConfig>, connect_timeout: Duration) -> Result<Client, Error> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    // Divided among the addresses of a name, so that one dead address leaves time for the others.
+    tcp.set_connect_timeout(Some(connect_timeout));
+
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match tls {
+        Some(config) => builder.with_tls_config(config),
+        None if https => builder
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| Error::internal(format!("the system's TLS roots can't be read: {error}")))?,
+        None => builder.with_tls_config(without_roots()?),
+    };
+    let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(tcp);
+
+    Ok(Pooled::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .build(Bounded { connector, timeout: connect_timeout }))
+}
+
+fn without_roots() -> Result<ClientConfig, Error> {
+    Ok(ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth())
+}
+
+/// A connector that gives up: `HttpConnector`'s own timeout knows nothing of name resolution and of the TLS handshake.
+#[derive(Clone, Debug)]
+pub(super) struct Bounded {
+    connector: HttpsConnector<HttpConnector>,
+    timeout: Duration,
+}
+
+impl Service<Uri> for Bounded {
+    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.connector.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let timeout = self.timeout;
+        let mut connector = self.connector.clone();
+        Box::pin(async move {
+            tokio::time::timeout(timeout, async {
+                poll_fn(|cx| connector.poll_ready(cx)).await?;
+                connector.call(uri).await
+            })
+            .await
+            .unwrap_or_else(|_| {
+                let words = format!("no connection within {timeout:?}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, words).into())
+            })
+        })
+    }
+}
