@@ -35,7 +35,7 @@ const LIMIT: usize = 8 << 20;
 /// Answers come from memory; one caller at a time asks the upstream, while the others go on with what is known. An upstream that can't be
 /// asked (no token, a token without the right, Serverless' lack of the path) is an error, upon which names come from templates.
 ///
-/// It only reads: what is missing is made by the upstream itself, on the first write, or not at all.
+/// It only reads: what is missing is made by the upstream itself, on the first write (v3), or not at all (v2).
 #[derive(Clone)]
 pub struct UpstreamCatalog {
     upstream: Upstream,
@@ -130,13 +130,17 @@ impl Catalog for UpstreamCatalog {
         })
     }
 
+    /// A v3 server that lists its databases also makes one when it is first written to, so the name is all that it needs. The buckets of a
+    /// v2 server are made by whoever runs it.
     fn create<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
-        let name = match rp {
-            Some(rp) => format!("{db}/{rp}"),
-            None => db.to_owned(),
+        let made = match self.upstream.api() {
+            Api::V3 => Ok(names::made(db, rp)),
+            Api::V2 => {
+                let message = format!("database not found: \"{db}\", and buckets of an upstream are not made from here");
+                Err(Error::new(Kind::NotFound, message))
+            }
         };
-        let message = format!("database not found: \"{name}\", and databases of an upstream are not made from here");
-        Box::pin(std::future::ready(Err(Error::new(Kind::NotFound, message))))
+        Box::pin(std::future::ready(made))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {

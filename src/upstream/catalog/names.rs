@@ -72,6 +72,14 @@ impl Names {
     }
 }
 
+/// The name under which a v3 server makes (`db`, `rp`) on the first write: there `autogen` is the database itself.
+pub(super) fn made(db: &str, rp: Option<&str>) -> Box<str> {
+    match rp {
+        None | Some(AUTOGEN | "default") => db.into(),
+        Some(rp) => format!("{db}/{rp}").into(),
+    }
+}
+
 /// One default at most, and `autogen` where nobody has said otherwise.
 fn settle_default(group: &mut [Mapping]) {
     let chosen = match group.iter().position(|mapping| mapping.default) {
@@ -120,6 +128,14 @@ mod tests {
         ];
         for (db, rp, bucket) in table {
             assert_eq!(names.find(db, rp), bucket, "{db} {rp:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_found_under_the_same_name() {
+        for (db, rp) in [("a", None), ("a", Some("autogen")), ("a", Some("default")), ("a", Some("1w"))] {
+            let name = made(db, rp);
+            assert_eq!(Names::new(vec![], [bucket(&name)]).find(db, rp), Some(&*name), "{rp:?}");
         }
     }
 
