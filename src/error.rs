@@ -115,6 +115,19 @@ impl Error {
         self
     }
 
+    /// The same without its source, for an error that is only borrowed.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            kind: self.kind,
+            blame: self.blame,
+            message: self.message.clone(),
+            statement: self.statement,
+            retry_after: self.retry_after,
+            source: None,
+        }
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> Kind {

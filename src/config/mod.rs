@@ -234,6 +234,12 @@ impl Live {
     }
 }
 
+impl From<Config> for Live {
+    fn from(config: Config) -> Self {
+        Self::new(config)
+    }
+}
+
 impl Backend {
     /// How the stack talks to it.
     #[must_use]

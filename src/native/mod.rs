@@ -1,6 +1,14 @@
 //! The waist: the native HTTP API of v2 and v3. The only place that knows its paths, parameters, media types and error bodies;
 //! rewrite, upstream and embedded all use it.
 
+mod error;
+mod query;
+mod uri;
+
+pub use error::{ErrorBody, Operation, PHRASES, StatementError, decode_error};
+pub use query::QueryInfluxql;
+pub use uri::{precision, v2_query, v2_write_uri, v3_query_uri, v3_write_uri};
+
 /// Which native API a service below the stack speaks.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Api {

@@ -1,1 +1,5 @@
 //! (being written)
+
+mod layer;
+
+pub use layer::{Rewrite, RewriteLayer};

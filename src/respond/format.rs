@@ -1,0 +1,59 @@
+//! What the client wants to read, and the small documents that need no rows.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header::ACCEPT};
+
+use crate::{call::Format, config::Compat};
+
+const VERSION: HeaderName = HeaderName::from_static("x-influxdb-version");
+const BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
+
+/// The first format of `Accept` that is v1's; everything else is JSON, never an error.
+#[must_use]
+pub fn accepted(headers: &HeaderMap) -> Format {
+    for value in headers.get_all(ACCEPT) {
+        for item in value.to_str().unwrap_or_default().split(',') {
+            let media = item.split(';').next().unwrap_or_default().trim();
+            for (name, format) in [
+                ("application/json", Format::Json),
+                ("application/csv", Format::Csv),
+                ("text/csv", Format::Csv),
+                ("application/x-msgpack", Format::MsgPack),
+                ("application/*", Format::Json),
+                ("text/*", Format::Csv),
+                ("*/*", Format::Json),
+            ] {
+                if media.eq_ignore_ascii_case(name) {
+                    return format;
+                }
+            }
+        }
+    }
+    Format::Json
+}
+
+/// `Content-Type` of answers in this format.
+#[must_use]
+pub fn media_type(format: Format) -> HeaderValue {
+    HeaderValue::from_static(match format {
+        Format::Json => "application/json",
+        Format::Csv => "text/csv",
+        Format::MsgPack => "application/x-msgpack",
+    })
+}
+
+/// `X-Influxdb-Version` and `X-Influxdb-Build`, which 1.x puts on every answer.
+pub fn version_headers(headers: &mut HeaderMap, compat: &Compat) {
+    for (name, text) in [(VERSION, &compat.version), (BUILD, &compat.build)] {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// An error alone, as 1.x writes it in this format.
+#[must_use]
+pub fn error_document(format: Format, message: &str) -> Bytes {
+    let _ = (format, message);
+    todo!()
+}
