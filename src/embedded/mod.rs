@@ -10,6 +10,7 @@
 
 mod engine;
 mod front;
+pub mod query;
 mod tables;
 
 pub use engine::{Engine, Outcome, Query, Rejected, RejectedLine, Reply, Unit, Write};
