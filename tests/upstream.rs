@@ -1,0 +1,5 @@
+//! A server behind the shim that misbehaves, on real sockets.
+
+mod catalog;
+mod client;
+mod raw;
