@@ -1,4 +1,23 @@
 //! Line protocol: borrowed lines, timestamps in other units, v1's phrases for what is wrong.
+//!
+//! [`parse_lines`] borrows from the body and allocates only for escapes and for lines with many tags or fields. Every phrase was asked
+//! of InfluxDB 1.6.7, because clients look for them; where we refuse what it accepts, [`Reason`] and the tests say so.
+//! See <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>.
+
+mod error;
+mod line;
+mod names;
+mod parse;
+mod rescale;
+mod split;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use error::{LineError, Reason};
+pub use line::{Field, FieldValue, Line, Tag, Unit};
+pub use parse::{Lines, MAX_KEY_LENGTH, MAX_TIME, MIN_TIME, parse_lines};
+pub use rescale::{gunzip, rescale};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
