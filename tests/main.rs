@@ -1,4 +1,7 @@
 //! All integration tests, in one binary: one link instead of many.
 
+/// `proxy.toml` says the truth.
+#[cfg(feature = "server")]
+mod config;
 #[cfg(feature = "upstream")]
 mod upstream;

@@ -1,8 +1,27 @@
-//! Configuration that is valid by construction. Reading it from `proxy.toml` is the business of `raw` and `validate` (feature `server`).
+//! Configuration that is valid by construction.
+//!
+//! The types stand here; they are what all layers read, and an application that uses the layers alone fills them in by hand.
+//! Reading them from `proxy.toml` (feature `server`) takes three steps, a file each: `raw` knows TOML (keys, types, lines), `validate`
+//! knows what the keys mean and reports every problem of a file at once, `watch` reads again when something changes. [`Live`] is the
+//! one place where the result is swapped in.
+
+mod live;
+#[cfg(feature = "server")]
+mod raw;
+#[cfg(feature = "server")]
+mod validate;
+#[cfg(feature = "server")]
+mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+pub use live::{Live, Snapshot};
+#[cfg(feature = "server")]
+pub use raw::{Problem, Problems};
+#[cfg(feature = "server")]
+pub use validate::{Loaded, Surroundings, load, parse};
+#[cfg(feature = "server")]
+pub use watch::{Change, Watch};
 
 use crate::{
     access::Access,
@@ -30,14 +49,6 @@ pub struct Config {
     pub backend: Backend,
 }
 
-/// The configuration as it is now, shared by everybody; a reload swaps it. A request looks once and keeps what it saw.
-#[derive(Clone, Debug)]
-pub struct Live(Arc<ArcSwap<Config>>);
-
-/// The configuration that a request sees: an extension that the stack puts there, so that all layers see the same one.
-#[derive(Clone, Debug)]
-pub struct Snapshot(pub Arc<Config>);
-
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -47,14 +58,34 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// `header_timeout`: for the headers of a request.
     pub header_timeout: Duration,
-    /// `idle_timeout`: between bytes of a body or a keep-alive connection.
+    /// `idle_timeout`: between two pieces of a request's body, for a client to take a piece of the answer, and between the requests of
+    /// a connection.
     pub idle_timeout: Duration,
-    /// `max_connections`
+    /// `max_connections`: further ones wait in the listener's queue.
     pub max_connections: usize,
+    /// `max_header_bytes`: of a request's line and headers together.
+    pub max_header_bytes: usize,
+    /// `compress`: whether answers are gzipped for clients that take it.
+    pub compress: bool,
     /// `shutdown_grace`: how long open requests may take to finish at shutdown.
     pub shutdown_grace: Duration,
+    /// `metrics_listen`: a listener of its own for `/metrics`. On the main one that path may belong to the service below, and where the
+    /// service below decides about credentials there is nobody to ask.
+    pub metrics_listen: Option<SocketAddr>,
     /// `log`: a filter such as `info,v1shim=debug`.
     pub log: Box<str>,
+    /// `log_format`
+    pub log_format: LogFormat,
+}
+
+/// `server.log_format`
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// `[server.tls]`
@@ -84,6 +115,8 @@ pub struct Compat {
 pub struct Auth {
     /// `mode`
     pub mode: AuthMode,
+    /// `i_know_this_is_open`: says a second time that `mode = "none"` is meant on an address that others can reach.
+    pub open: bool,
     /// `[[auth.token]]`
     pub tokens: Vec<Token>,
 }
@@ -209,37 +242,6 @@ pub struct Upstream {
     pub timeout: Duration,
 }
 
-impl Live {
-    /// Starts with this configuration.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(config)))
-    }
-
-    /// The configuration now.
-    #[must_use]
-    pub fn load(&self) -> Arc<Config> {
-        self.0.load_full()
-    }
-
-    /// The configuration that a request sees: the [`Snapshot`] among its extensions, or else the one now.
-    #[must_use]
-    pub fn of(&self, extensions: &http::Extensions) -> Arc<Config> {
-        extensions.get::<Snapshot>().map_or_else(|| self.load(), |snapshot| Arc::clone(&snapshot.0))
-    }
-
-    /// Replaces it; requests under way keep what they saw.
-    pub fn store(&self, config: Config) {
-        self.0.store(Arc::new(config));
-    }
-}
-
-impl From<Config> for Live {
-    fn from(config: Config) -> Self {
-        Self::new(config)
-    }
-}
-
 impl Backend {
     /// How the stack talks to it.
     #[must_use]
@@ -265,8 +267,12 @@ impl Default for Server {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             max_connections: 10_000,
+            max_header_bytes: 256 << 10,
+            compress: true,
             shutdown_grace: Duration::from_secs(30),
+            metrics_listen: None,
             log: "info".into(),
+            log_format: LogFormat::default(),
         }
     }
 }
@@ -307,5 +313,18 @@ impl Default for Backend {
 impl Default for Embedded {
     fn default() -> Self {
         Self { data_dir: PathBuf::from("data"), memory: 256 << 20 }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            api: Api::V3,
+            url: http::Uri::from_static("http://127.0.0.1:8181"),
+            org: "".into(),
+            token: None,
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(300),
+        }
     }
 }

@@ -1,0 +1,122 @@
+//! The configuration that is in force, and what a reload may change of it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{Backend, Config};
+
+/// The configuration as it is now, shared by everybody; a reload swaps it. A request looks once and keeps what it saw.
+#[derive(Clone, Debug)]
+pub struct Live(Arc<ArcSwap<Config>>);
+
+/// The configuration that a request sees: an extension that the stack puts there, so that all layers see the same one.
+#[derive(Clone, Debug)]
+pub struct Snapshot(pub Arc<Config>);
+
+impl Live {
+    /// Starts with this configuration.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    /// The configuration now.
+    #[must_use]
+    pub fn load(&self) -> Arc<Config> {
+        self.0.load_full()
+    }
+
+    /// The configuration that a request sees: the [`Snapshot`] among its extensions, or else the one now.
+    #[must_use]
+    pub fn of(&self, extensions: &http::Extensions) -> Arc<Config> {
+        extensions.get::<Snapshot>().map_or_else(|| self.load(), |snapshot| Arc::clone(&snapshot.0))
+    }
+
+    /// Replaces it; requests under way keep what they saw.
+    pub fn store(&self, config: Config) {
+        self.0.store(Arc::new(config));
+    }
+}
+
+impl Config {
+    /// Keeps `running`'s values where a change needs a restart (sockets, files that are open, the service below), and says which keys
+    /// those are. What is left in `self` may go live.
+    #[must_use]
+    pub fn keep_what_needs_a_restart(&mut self, running: &Self) -> Vec<&'static str> {
+        fn keep<T: Clone + PartialEq>(keys: &mut Vec<&'static str>, key: &'static str, new: &mut T, running: &T) {
+            if new != running {
+                keys.push(key);
+                new.clone_from(running);
+            }
+        }
+        let mut keys = Vec::new();
+        let (new, old) = (&mut self.server, &running.server);
+        keep(&mut keys, "server.listen", &mut new.listen, &old.listen);
+        keep(&mut keys, "server.metrics_listen", &mut new.metrics_listen, &old.metrics_listen);
+        keep(&mut keys, "server.max_connections", &mut new.max_connections, &old.max_connections);
+        keep(&mut keys, "server.log_format", &mut new.log_format, &old.log_format);
+        // The paths of the certificate may change; a listener doesn't change between TLS and plain text.
+        if new.tls.is_some() != old.tls.is_some() {
+            keys.push("server.tls");
+            new.tls.clone_from(&old.tls);
+        }
+        match (&mut self.backend, &running.backend) {
+            (Backend::Embedded(new), Backend::Embedded(old)) => {
+                keep(&mut keys, "embedded.data_dir", &mut new.data_dir, &old.data_dir);
+                keep(&mut keys, "embedded.memory", &mut new.memory, &old.memory);
+            }
+            (Backend::Upstream(new), Backend::Upstream(old)) => {
+                keep(&mut keys, "upstream.api", &mut new.api, &old.api);
+                keep(&mut keys, "upstream.url", &mut new.url, &old.url);
+                keep(&mut keys, "upstream.org", &mut new.org, &old.org);
+                keep(&mut keys, "upstream.connect_timeout", &mut new.connect_timeout, &old.connect_timeout);
+                keep(&mut keys, "upstream.timeout", &mut new.timeout, &old.timeout);
+            }
+            (new, old) => {
+                keys.push("backend.kind");
+                new.clone_from(old);
+            }
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Tls, Upstream};
+
+    #[test]
+    fn what_needs_a_restart_is_kept_and_named() {
+        let running = Config::default();
+        let mut new = Config::default();
+        new.server.listen = "127.0.0.1:9999".parse().unwrap();
+        new.server.max_header_bytes = 9000;
+        new.server.tls = Some(Tls { cert: "a".into(), key: "b".into() });
+        new.backend = Backend::Upstream(Upstream::default());
+        assert_eq!(new.keep_what_needs_a_restart(&running), ["server.listen", "server.tls", "backend.kind"]);
+        assert_eq!(new.server.listen, running.server.listen);
+        assert_eq!(new.server.max_header_bytes, 9000, "what may change changes");
+        assert!(matches!(new.backend, Backend::Embedded(_)));
+    }
+
+    #[test]
+    fn a_certificate_may_move() {
+        let tls = |name: &str| Some(Tls { cert: name.into(), key: name.into() });
+        let (mut running, mut new) = (Config::default(), Config::default());
+        (running.server.tls, new.server.tls) = (tls("old"), tls("new"));
+        assert!(new.keep_what_needs_a_restart(&running).is_empty());
+        assert_eq!(new.server.tls, tls("new"));
+    }
+
+    #[test]
+    fn a_request_keeps_what_it_saw() {
+        let live = Live::new(Config::default());
+        let seen = live.load();
+        let mut other = Config::default();
+        other.compat.passthrough = false;
+        live.store(other);
+        assert!(seen.compat.passthrough && !live.load().compat.passthrough);
+    }
+}

@@ -1,0 +1,74 @@
+//! `proxy.toml` at the root is the documentation of the configuration: held equal to the defaults, and its examples are valid.
+
+use std::path::Path;
+
+use v1shim::config::{Config, Loaded, Problems, Surroundings, parse};
+
+const FILE: &str = include_str!("../proxy.toml");
+
+fn check(text: &str) -> Result<Loaded, Problems> {
+    // What the examples name is there.
+    let file = |_: &Path| Ok("-----BEGIN SOMETHING-----".to_owned());
+    parse(text, Surroundings { env: &|_| Some("something".to_owned()), file: &file })
+}
+
+/// Comments that are keys or table heads, uncommented.
+fn uncommented() -> String {
+    let example = |line: &str| {
+        let code = line.strip_prefix("# ")?;
+        let key = code.split(" = ").next()?;
+        let is_key =
+            code.contains(" = ") && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit());
+        // A sentence may begin like a key; a value doesn't go on after its end.
+        let is_example = is_key && !code.ends_with('.') || code.starts_with('[') && code.ends_with(']');
+        is_example.then(|| code.to_owned())
+    };
+    FILE.lines().map(|line| example(line).unwrap_or_else(|| line.to_owned())).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_file_is_the_default_configuration() {
+    let file = check(FILE).unwrap_or_else(|problems| panic!("{problems}")).config;
+    assert_eq!(format!("{file:#?}"), format!("{:#?}", Config::default()));
+}
+
+#[test]
+fn its_examples_are_valid() {
+    let text = uncommented();
+    let config = check(&text).unwrap_or_else(|problems| {
+        // The one example that belongs to another backend than the default one.
+        let rest: Vec<_> = problems.0.iter().filter(|problem| problem.key != "auth.token[0].forward").collect();
+        assert!(rest.is_empty(), "{rest:#?}\n{text}");
+        check(&text.replace("forward_env", "# forward_env")).expect("valid without what needs an upstream")
+    });
+    let config = config.config;
+    assert!(config.server.tls.is_some() && config.auth.tokens.len() == 1 && config.dbrp.mappings.len() == 1);
+    assert!(config.guard.kill.is_some());
+}
+
+#[test]
+fn every_key_stands_in_it() {
+    // An unknown key's neighbours are the known ones, so each section is asked for all its keys by one that resembles them all: instead,
+    // take every key out of the uncommented file, one at a time, misspelt; each must be missed by name.
+    let text = uncommented();
+    let mut keys = 0;
+    for (n, line) in text.lines().enumerate() {
+        let Some((key, value)) = line.split_once(" = ") else { continue };
+        if key.starts_with('#') || key.is_empty() {
+            continue;
+        }
+        let misspelt: Vec<_> = text
+            .lines()
+            .enumerate()
+            .map(|(m, other)| if m == n { format!("{key}x = {value}") } else { other.to_owned() })
+            .collect();
+        let problems = check(&misspelt.join("\n")).expect_err(key);
+        let expected = format!("did you mean `{key}`?");
+        assert!(
+            problems.0.iter().any(|problem| problem.line == Some(n + 1) && problem.message.ends_with(&expected)),
+            "{key}: {problems}"
+        );
+        keys += 1;
+    }
+    assert!(keys > 50, "only {keys} keys");
+}
