@@ -3,7 +3,7 @@
 //! A derived `Deserialize` stops at the first mistake. This reader notes each and goes on, so that a file is mended in one go; and since
 //! it remembers which keys were asked for, what is left over is unknown, and the nearest known name can be suggested.
 
-use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, fmt, rc::Rc, time::Duration};
 
 use toml::de::{DeTable, DeValue};
 
@@ -53,6 +53,8 @@ impl std::error::Error for Problems {}
 struct Sheet<'t> {
     text: &'t str,
     problems: RefCell<Vec<Problem>>,
+    /// Every key that was asked for, from the root, without the numbers of arrays.
+    asked: RefCell<BTreeSet<String>>,
 }
 
 impl Sheet<'_> {
@@ -72,10 +74,11 @@ pub(super) struct Section<'t, 'd> {
     asked: Vec<&'static str>,
 }
 
-/// Reads `text` with `read`, which takes what it knows from the root section. All problems come back together.
-pub(super) fn read<T>(text: &str, read: impl FnOnce(&mut Section<'_, '_>) -> T) -> Result<T, Problems> {
+/// Reads `text` with `read`, which takes what it knows from the root section. All problems come back together; so do all keys that were
+/// asked for.
+pub(super) fn read<T>(text: &str, read: impl FnOnce(&mut Section<'_, '_>) -> T) -> Result<(T, BTreeSet<String>), Problems> {
     let (tree, errors) = DeTable::parse_recoverable(text);
-    let sheet = Rc::new(Sheet { text, problems: RefCell::default() });
+    let sheet = Rc::new(Sheet { text, problems: RefCell::default(), asked: RefCell::default() });
     let mut root =
         Section { sheet: Rc::clone(&sheet), path: String::new(), at: None, table: Some(tree.get_ref()), asked: Vec::new() };
     let result = read(&mut root);
@@ -92,7 +95,7 @@ pub(super) fn read<T>(text: &str, read: impl FnOnce(&mut Section<'_, '_>) -> T) 
         }));
     }
     if problems.is_empty() {
-        return Ok(result);
+        return Ok((result, sheet.asked.take()));
     }
     problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
     Err(Problems(problems))
@@ -117,7 +120,7 @@ impl<'t, 'd> Section<'t, 'd> {
 
     /// A value read by `parse`, whose error says what would be right.
     pub(super) fn get<T>(&mut self, key: &'static str, parse: impl FnOnce(&DeValue<'t>) -> Result<T, String>) -> Option<T> {
-        self.asked.push(key);
+        self.ask(key);
         let (at, value) = self.find(key)?;
         match parse(value) {
             Ok(value) => Some(value),
@@ -182,7 +185,7 @@ impl<'t, 'd> Section<'t, 'd> {
 
     /// A table within this one; an absent one reads as empty.
     pub(super) fn section(&mut self, key: &'static str) -> Self {
-        self.asked.push(key);
+        self.ask(key);
         let mut section =
             Self { sheet: Rc::clone(&self.sheet), path: self.join(key), at: self.at, table: None, asked: Vec::new() };
         match self.find(key) {
@@ -195,7 +198,7 @@ impl<'t, 'd> Section<'t, 'd> {
 
     /// The tables of an array within this one.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Self> {
-        self.asked.push(key);
+        self.ask(key);
         let path = self.join(key);
         match self.find(key) {
             Some((at, DeValue::Array(items))) => items
@@ -230,6 +233,15 @@ impl<'t, 'd> Section<'t, 'd> {
             let near = nearest(name, &self.asked).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
             self.note(self.join(name), offset(key.span()), format!("unknown {what}{near}"));
         }
+    }
+
+    fn ask(&mut self, key: &'static str) {
+        self.asked.push(key);
+        let mut path = self.join(key);
+        while let (Some(open), Some(close)) = (path.find('['), path.find(']')) {
+            path.replace_range(open..=close, "");
+        }
+        self.sheet.asked.borrow_mut().insert(path);
     }
 
     fn find(&self, key: &str) -> Option<(usize, &'d DeValue<'t>)> {
@@ -383,7 +395,7 @@ mod tests {
     use super::*;
 
     fn problems(text: &str, f: impl FnOnce(&mut Section<'_, '_>)) -> Vec<String> {
-        read(text, f).map_or_else(|problems| problems.0.iter().map(Problem::to_string).collect(), |()| Vec::new())
+        read(text, f).map_or_else(|problems| problems.0.iter().map(Problem::to_string).collect(), |_| Vec::new())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the keys of `proxy.toml` mean: the file's tree → [`Config`], or everything that is wrong with it.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
@@ -72,6 +73,11 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Problems> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(text: &str, around: Surroundings<'_>) -> Result<Loaded, Problems> {
+    parse_with_keys(text, around).map(|(loaded, _)| loaded)
+}
+
+/// The same with all keys that it asked for.
+fn parse_with_keys(text: &str, around: Surroundings<'_>) -> Result<(Loaded, BTreeSet<String>), Problems> {
     read(text, |root| {
         let mut reader = Reader { around, files: Vec::new() };
         let mut section = root.section("server");

@@ -218,3 +218,24 @@ fn a_log_filter_is_one() {
     config("[server]\nlog = \"info,v1shim=debug\"\n");
     refused("[server]\nlog = \"v1shim=loud\"\n", &["line 2: server.log: expected a filter such as"]);
 }
+
+#[test]
+fn every_key_stands_in_the_documented_file() {
+    const FILE: &str = include_str!("../../../proxy.toml");
+    let around = Surroundings { env: &|_| None, file: &|_| Ok(String::new()) };
+    let arrays = "[[auth.token]]\nname = \"a\"\ntoken = \"t\"\naccess = [{ bucket = \"b\", read = true }]\n[[dbrp]]\ndatabase = \"a\"\nbucket = \"b\"\n";
+    let (_, keys) = parse_with_keys(arrays, around).unwrap();
+    assert!(keys.len() > 70 && keys.contains("auth.token.access.bucket") && keys.contains("dbrp.default"), "{keys:#?}");
+    for key in keys {
+        let name = key.rsplit('.').next().unwrap();
+        let forms = [
+            format!("\n{name} = "),
+            format!("\n# {name} = "),
+            format!("`{name}`"),
+            format!("{name} = true"),
+            format!("{{ {name} = "),
+            format!("[{key}]"),
+        ];
+        assert!(forms.iter().any(|form| FILE.contains(form.as_str())), "proxy.toml doesn't know {key}");
+    }
+}
