@@ -664,3 +664,74 @@ pub enum WithKey {
     /// `=~ /re/`
     Regex(RegexLit),
 }
+
+impl BinaryOp {
+    /// How it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Or => "OR",
+            Self::And => "AND",
+            Self::Eq => "=",
+            Self::NotEq => "!=",
+            Self::EqRegex => "=~",
+            Self::NotEqRegex => "!~",
+            Self::Lt => "<",
+            Self::LtEq => "<=",
+            Self::Gt => ">",
+            Self::GtEq => ">=",
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::BitOr => "|",
+            Self::BitXor => "^",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::BitAnd => "&",
+        }
+    }
+
+    /// How strongly it binds, 1 (`OR`) to 5 (`*`). All operators group from the left.
+    #[must_use]
+    pub const fn precedence(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And => 2,
+            Self::Eq | Self::NotEq | Self::EqRegex | Self::NotEqRegex | Self::Lt | Self::LtEq | Self::Gt | Self::GtEq => 3,
+            Self::Add | Self::Sub | Self::BitOr | Self::BitXor => 4,
+            Self::Mul | Self::Div | Self::Mod | Self::BitAnd => 5,
+        }
+    }
+}
+
+impl Cast {
+    /// How it is written behind `::`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Field => "field",
+            Self::Float => "float",
+            Self::Integer => "integer",
+            Self::String => "string",
+            Self::Tag => "tag",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
+impl Expr {
+    /// Where it stands. A cast isn't part of a reference's span.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Binary(binary) => binary.left.span().to(binary.right.span()),
+            Self::Call(call) => call.span,
+            Self::Distinct(name) => name.span,
+            Self::Literal(literal) => literal.span,
+            Self::Paren(_, span) | Self::Wildcard(_, span) => *span,
+            Self::Regex(regex) => regex.span,
+            Self::VarRef(name) => name.name.span,
+        }
+    }
+}

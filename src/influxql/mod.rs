@@ -1,11 +1,34 @@
 //! InfluxQL: lexer, parser, tree, printer, visitor, policy. Knows nothing of HTTP or of databases.
+//!
+//! ```
+//! use v1shim::influxql::{Limits, Params, parse};
+//!
+//! let query = parse("select MEAN(usage) from cpu where time > now() - 1h", &Params::default(), Limits::default())?;
+//! assert_eq!(query[0].to_string(), "SELECT mean(usage) FROM cpu WHERE time > now() - 1h");
+//! let error = parse("SELECT usage", &Params::default(), Limits::default()).unwrap_err();
+//! assert_eq!(error.to_string(), "error parsing query: found EOF, expected FROM at line 1, char 14");
+//! # Ok::<(), v1shim::influxql::Error>(())
+//! ```
 
 pub mod ast;
+mod bind;
+pub mod duration;
 mod error;
+mod lexer;
+mod parse;
+pub mod policy;
+mod print;
+pub mod regex;
 mod span;
+pub mod time;
+mod token;
 
 pub use ast::{Statement, StatementKind};
+pub use bind::{Param, Params};
 pub use error::Error;
+pub use parse::parse;
+pub use policy::{Verb, is_read_only, verb, verbs};
+pub use print::{quote_ident, quote_string};
 pub use span::Span;
 
 /// Bounds on what is parsed.
@@ -21,38 +44,4 @@ impl Default for Limits {
     fn default() -> Self {
         Self { max_len: 1 << 20, max_depth: 64 }
     }
-}
-
-/// Bind parameters, by name without the `$`. (contract: the parser substitutes them as tokens)
-#[derive(Clone, Debug, Default)]
-pub struct Params(pub(crate) Vec<(Box<str>, Param)>);
-
-/// A bind parameter's value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Param {
-    /// A literal.
-    Value(ast::Value),
-    /// `{"identifier": "…"}`
-    Identifier(Box<str>),
-    /// `{"regex": "…"}`
-    Regex(Box<str>),
-}
-
-impl Params {
-    /// From the JSON object that v1 clients send as `params`.
-    ///
-    /// # Errors
-    /// When a value has a type that can't be bound; the message names it.
-    pub fn from_json(_object: &serde_json::Map<String, serde_json::Value>) -> Result<Self, Error> {
-        todo!()
-    }
-}
-
-/// Parses all statements of a query.
-///
-/// # Errors
-/// The first mistake, in 1.x's words: `found EOF, expected identifier at line 1, char 15` (1.x's prefix `error parsing query: ` is in
-/// its `Display`).
-pub fn parse(_text: &str, _params: &Params, _limits: Limits) -> Result<Vec<Statement>, Error> {
-    todo!()
 }
