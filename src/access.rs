@@ -79,17 +79,17 @@ impl Identity {
         Self { name: None, access: Arc::clone(&EVERYTHING), forward }
     }
 
-    /// Its name in messages.
+    /// Its name in messages, empty for those without.
     fn who(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 }
 
-/// Lets pass who may do this to `bucket`.
+/// Lets pass who may do this to `bucket`; `database` is what the client calls it.
 ///
 /// # Errors
 /// 403 in 1.x's words.
-pub fn require(identity: &Identity, bucket: &str, permission: Permission) -> Result<(), Error> {
+pub fn require(identity: &Identity, bucket: &str, database: &str, permission: Permission) -> Result<(), Error> {
     if identity.access.allows(bucket, permission) {
         return Ok(());
     }
@@ -98,9 +98,9 @@ pub fn require(identity: &Identity, bucket: &str, permission: Permission) -> Res
         Kind::Forbidden,
         match permission {
             Permission::Read => {
-                format!("error authorizing query: {who:?} user is not authorized to read from database {bucket:?}")
+                format!("error authorizing query: {who:?} user is not authorized to read from database {database:?}")
             }
-            Permission::Write => format!("{who:?} user is not authorized to write to database {bucket:?}"),
+            Permission::Write => format!("{who:?} user is not authorized to write to database {database:?}"),
         },
     ))
 }
@@ -116,5 +116,34 @@ pub fn require_all(identity: &Identity, what: &str) -> Result<(), Error> {
             Kind::Forbidden,
             format!("{:?} user is not authorized to {what}: all-access is needed", identity.who()),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions() {
+        let grant = |bucket: &str, read, write| Grant { bucket: bucket.into(), read, write };
+        let access = Access::Grants(vec![grant("a/autogen", true, false), grant("b", false, true), grant("b", true, false)]);
+        let some = Identity { name: Some("tele".into()), access: Arc::new(access), forward: None };
+        let (read, write) = (Permission::Read, Permission::Write);
+        for (identity, bucket, permission, message) in [
+            (&some, "a/autogen", read, ""),
+            (&some, "a/autogen", write, r#""tele" user is not authorized to write to database "db""#),
+            (&some, "a", read, r#"error authorizing query: "tele" user is not authorized to read from database "db""#),
+            (&some, "b", read, ""),
+            (&some, "b", write, ""),
+            (&Identity::unrestricted(None), "any", write, ""),
+            (&Identity::anonymous(), "b", write, r#""" user is not authorized to write to database "db""#),
+        ] {
+            let error = require(identity, bucket, "db", permission).err();
+            assert_eq!(error.map_or(String::new(), |error| error.to_string()), message, "{bucket}");
+        }
+        assert!(require_all(&Identity::unrestricted(None), "x").is_ok());
+        let error = require_all(&some, "use \"/api/v2/buckets\"").unwrap_err();
+        assert_eq!(error.kind(), Kind::Forbidden);
+        assert_eq!(error.message(), r#""tele" user is not authorized to use "/api/v2/buckets": all-access is needed"#);
     }
 }

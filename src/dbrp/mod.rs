@@ -1,11 +1,23 @@
 //! Databases and retention policies of v1, buckets of v2 and v3: who is what.
 //!
 //! One resolver serves writes, queries, `FROM "db"."rp"."m"` and `ON db`, so that what was written is what is read.
+//! In this order:
+//!
+//! 1. the configured mapping for (`db`, `rp`), or the database's default mapping when `rp` is empty;
+//! 2. what the service below has, where it can be asked: its own mapping, or a bucket named `db/rp` (without an `rp`, or for `autogen` and
+//!    `default`: `db/autogen`, then `db`);
+//! 3. where it can't be asked: a name by template, `{db}` or `{db}/{rp}`;
+//! 4. for a write by an all-access token: a new bucket, `db/autogen` or `db/rp`;
+//! 5. else 404 `database not found: "x"`.
 
+mod name;
 mod resolve;
 mod table;
+#[cfg(test)]
+mod tests;
 
-pub use resolve::{Resolved, Resolver, Resolving};
+pub use name::check_name;
+pub use resolve::{Resolved, Resolver, Resolving, is_default};
 pub use table::Table;
 
 use crate::{error::Error, types::BoxFuture};

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Catalog, Mapping, Table};
+use super::{Catalog, Mapping, Table, check_name};
 use crate::{
     access::{Access, Identity, Permission, require},
     error::{Error, Kind},
@@ -36,6 +36,13 @@ impl Resolved {
             Self::Missing => None,
         }
     }
+
+    fn into_bucket(self) -> Option<Box<str>> {
+        match self {
+            Self::Mapped(name) | Self::Found(name) | Self::Template(name) => Some(name),
+            Self::Missing => None,
+        }
+    }
 }
 
 /// Finds buckets. Made per request from its configuration and the catalog of the service below, if that keeps one.
@@ -56,34 +63,152 @@ pub struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    /// What (`db`, `rp`) stands for. Configured names are there at once and cost one allocation.
+    /// What (`db`, `rp`) stands for. Configured names and templates are there at once and cost one allocation.
     pub fn resolve(&self, db: &'a str, rp: Option<&'a str>) -> Resolving<'a, Resolved> {
-        let _ = (db, rp);
-        todo!()
+        let rp = named(rp);
+        match self.known(db, rp) {
+            Known::Here(result) => Resolving::ready(result),
+            Known::Ask(catalog) => Resolving::waiting(async move { ask(catalog, db, rp).await }),
+        }
     }
 
     /// The bucket that a write goes to: it exists (or is made) and `identity` may write to it.
     ///
-    /// Errors: 404 `database not found: "x"`, 403, 400 for a name that is too long.
+    /// Its errors: 404 `database not found: "x"`, 403, 400 for a name that is too long, 503 when the catalog can't be asked.
     pub fn for_write(&self, identity: &'a Identity, db: &'a str, rp: Option<&'a str>) -> Resolving<'a, Box<str>> {
-        let _ = (identity, db, rp);
-        todo!()
+        let rp = named(rp);
+        let catalog = match self.known(db, rp) {
+            Known::Here(found) => {
+                return Resolving::ready(found.and_then(|found| permit(found, identity, db, Permission::Write)));
+            }
+            Known::Ask(catalog) => catalog,
+        };
+        let resolver = *self;
+        Resolving::waiting(async move {
+            match ask(catalog, db, rp).await? {
+                Resolved::Missing if resolver.auto_create && *identity.access == Access::All => {
+                    resolver.check_new(db, rp)?;
+                    catalog.create(db, rp).await
+                }
+                found => permit(found, identity, db, Permission::Write),
+            }
+        })
     }
 
     /// The bucket that a query reads: it exists and `identity` may read it.
     ///
-    /// Errors: 404 `database not found: "x"`, 403.
+    /// Its errors: 404 `database not found: "x"`, 403, 400 for a name that is too long, 503 when the catalog can't be asked.
     pub fn for_read(&self, identity: &'a Identity, db: &'a str, rp: Option<&'a str>) -> Resolving<'a, Box<str>> {
-        let _ = (identity, db, rp);
-        todo!()
+        let rp = named(rp);
+        match self.known(db, rp) {
+            Known::Here(found) => Resolving::ready(found.and_then(|found| permit(found, identity, db, Permission::Read))),
+            Known::Ask(catalog) => {
+                Resolving::waiting(async move { permit(ask(catalog, db, rp).await?, identity, db, Permission::Read) })
+            }
+        }
     }
 
     /// What `access` may read, for `SHOW DATABASES` and `SHOW RETENTION POLICIES`: sorted by database and retention policy, one default a
     /// database at most, the configuration's rows before the catalog's.
     pub fn list(&self, access: &'a Access) -> Resolving<'a, Vec<Mapping>> {
-        let _ = access;
-        todo!()
+        let table = self.table;
+        match self.catalog {
+            None => Resolving::ready(Ok(merge(table, Vec::new(), access))),
+            Some(catalog) => Resolving::waiting(async move { Ok(merge(table, catalog.list().await?, access)) }),
+        }
     }
+
+    /// Everything that is known without waiting.
+    fn known(&self, db: &str, rp: Option<&str>) -> Known<'a> {
+        if let Err(error) = check_name(db, self.profile) {
+            return Known::Here(Err(error));
+        }
+        if let Some(mapping) = self.table.get(db, rp) {
+            return Known::Here(Ok(Resolved::Mapped(mapping.bucket.clone())));
+        }
+        match self.catalog {
+            Some(catalog) => Known::Ask(catalog),
+            None => Known::Here(self.by_template(db, rp)),
+        }
+    }
+
+    fn by_template(&self, db: &str, rp: Option<&str>) -> Result<Resolved, Error> {
+        let bucket = match rp.filter(|rp| !is_default(rp)) {
+            Some(rp) => fill(self.template_rp, db, rp),
+            None => fill(self.template, db, ""),
+        };
+        check_name(&bucket, self.profile)?;
+        Ok(Resolved::Template(bucket.into()))
+    }
+
+    /// The name of a bucket that is about to be made, `db/rp`.
+    fn check_new(&self, db: &str, rp: Option<&str>) -> Result<(), Error> {
+        check_name(&format!("{db}/{}", rp.unwrap_or("autogen")), self.profile)
+    }
+}
+
+/// Whether this is 1.x's name of the retention policy that every database starts with, or Grafana's of the default one: without a mapping
+/// both mean "none named".
+#[must_use]
+pub fn is_default(rp: &str) -> bool {
+    matches!(rp, "autogen" | "default")
+}
+
+enum Known<'a> {
+    Here(Result<Resolved, Error>),
+    Ask(&'a dyn Catalog),
+}
+
+/// An empty retention policy is none.
+fn named(rp: Option<&str>) -> Option<&str> {
+    rp.filter(|rp| !rp.is_empty())
+}
+
+async fn ask(catalog: &dyn Catalog, db: &str, rp: Option<&str>) -> Result<Resolved, Error> {
+    Ok(catalog.resolve(db, rp).await?.map_or(Resolved::Missing, Resolved::Found))
+}
+
+fn permit(found: Resolved, identity: &Identity, db: &str, permission: Permission) -> Result<Box<str>, Error> {
+    let bucket = found.into_bucket().ok_or_else(|| Error::new(Kind::NotFound, format!("database not found: {db:?}")))?;
+    require(identity, &bucket, db, permission)?;
+    Ok(bucket)
+}
+
+/// Puts names into a template, in one pass: a database named `{rp}` stays one.
+fn fill(template: &str, db: &str, rp: &str) -> String {
+    let mut name = String::with_capacity(template.len() + db.len() + rp.len());
+    let mut rest = template;
+    while let Some(brace) = rest.find('{') {
+        let (text, tail) = rest.split_at(brace);
+        name.push_str(text);
+        rest = if let Some(tail) = tail.strip_prefix("{db}") {
+            name.push_str(db);
+            tail
+        } else if let Some(tail) = tail.strip_prefix("{rp}") {
+            name.push_str(rp);
+            tail
+        } else {
+            name.push('{');
+            tail.get(1..).unwrap_or_default()
+        };
+    }
+    name.push_str(rest);
+    name
+}
+
+fn merge(table: &Table, kept: Vec<Mapping>, access: &Access) -> Vec<Mapping> {
+    let mut rows = table.to_vec();
+    for mut mapping in kept {
+        let configured = table.database(&mapping.database);
+        if configured.iter().any(|row| row.retention_policy == mapping.retention_policy) {
+            continue;
+        }
+        mapping.default &= !configured.iter().any(|row| row.default);
+        rows.push(mapping);
+    }
+    rows.retain(|row| access.allows(&row.bucket, Permission::Read));
+    rows.sort_by(|a, b| (&a.database, &a.retention_policy).cmp(&(&b.database, &b.retention_policy)));
+    rows
 }
 
 /// A future that is often there at once.
@@ -95,17 +220,19 @@ enum Inner<'a, T> {
     Waiting(BoxFuture<'a, Result<T, Error>>),
 }
 
+// === impl Resolving ===
+
 impl<'a, T> Resolving<'a, T> {
-    pub(super) fn ready(result: Result<T, Error>) -> Self {
+    fn ready(result: Result<T, Error>) -> Self {
         Self(Inner::Ready(ready(result)))
     }
 
-    pub(super) fn waiting(future: impl Future<Output = Result<T, Error>> + Send + 'a) -> Self {
+    fn waiting(future: impl Future<Output = Result<T, Error>> + Send + 'a) -> Self {
         Self(Inner::Waiting(Box::pin(future)))
     }
 }
 
-impl<T> Future for Resolving<'_, T> {
+impl<T: Unpin> Future for Resolving<'_, T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
