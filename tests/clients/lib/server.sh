@@ -1,0 +1,147 @@
+# Starts and stops the server under test: `source` it.
+# shellcheck shell=bash
+#
+# A server lives in a folder of its own, which holds its configuration, its log
+# and its data. Profiles `serverless` and `v1` start v1shim ($V1SHIM_BIN);
+# `influxd` starts an InfluxDB 1.x, to hold the clients themselves against the
+# original.
+
+# The databases and retention policies that an InfluxDB 1.x has to have before
+# the clients come. v1shim makes them on the first write.
+ORACLE_SUFFIXES=("" _basic _query _token _gzip _identity _created _uint _kill)
+
+# free_port: a port on which nobody listens, outside the range of outgoing connections
+free_port() {
+  local port
+  while :; do
+    port=$((20000 + RANDOM % 12000))
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+      printf '%s\n' "$port"
+      return
+    fi
+  done
+}
+
+# server_configure DIR PROFILE PORT CREATE-POLICY [CERT KEY]
+server_configure() {
+  local dir=$1 profile=$2 port=$3 create=$4 cert=${5:-} key=${6:-}
+  mkdir -p "$dir/data"
+  if [[ $profile == influxd ]]; then
+    cat >"$dir/server.toml" <<TOML
+reporting-disabled = true
+bind-address = "127.0.0.1:$(free_port)"
+[meta]
+dir = "$dir/data/meta"
+[data]
+dir = "$dir/data/data"
+wal-dir = "$dir/data/wal"
+query-log-enabled = false
+[monitor]
+store-enabled = false
+[http]
+bind-address = "127.0.0.1:$port"
+auth-enabled = true
+log-enabled = false
+TOML
+    return
+  fi
+  {
+    cat <<TOML
+[server]
+listen = "127.0.0.1:$port"
+
+[compat]
+profile = "$profile"
+
+[auth]
+mode = "local"
+
+[[auth.token]]
+name = "clients"
+token = "$V1_TOKEN"
+access = "all"
+
+[[auth.token]]
+name = "reader"
+token = "$V1_READER_TOKEN"
+access = [{ bucket = "curl_basic/autogen", read = true, write = false }]
+
+[guard]
+create = "$create"
+
+[backend]
+kind = "embedded"
+
+[embedded]
+data_dir = "$dir/data"
+TOML
+    if [[ -n $cert ]]; then
+      printf '\n[server.tls]\ncert = "%s"\nkey = "%s"\n' "$cert" "$key"
+    fi
+  } >"$dir/server.toml"
+}
+
+# server_launch DIR PROFILE PORT SCHEME: starts what is configured, waits until
+# it answers, leaves its process id in SERVER_PID
+server_launch() {
+  local dir=$1 profile=$2 port=$3 scheme=$4 tries
+  local command=("$V1SHIM_BIN" --config "$dir/server.toml")
+  [[ $profile == influxd ]] && command=(influxd -config "$dir/server.toml")
+  "${command[@]}" >>"$dir/log" 2>&1 </dev/null &
+  SERVER_PID=$!
+  for ((tries = 0; tries < 300; tries++)); do
+    if curl -sk --max-time 2 -o "$dir/ping" "$scheme://127.0.0.1:$port/ping"; then
+      return 0
+    fi
+    kill -0 "$SERVER_PID" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  return 1
+}
+
+# server_start DIR PROFILE CREATE-POLICY [CERT KEY]: on a free port, left in
+# SERVER_PORT; sets SERVER_PID
+server_start() {
+  local dir=$1 profile=$2 create=$3 cert=${4:-} key=${5:-} scheme=http attempt
+  [[ -n $cert ]] && scheme=https
+  for attempt in 1 2 3; do
+    SERVER_PORT=$(free_port)
+    server_configure "$dir" "$profile" "$SERVER_PORT" "$create" "$cert" "$key"
+    if server_launch "$dir" "$profile" "$SERVER_PORT" "$scheme"; then
+      [[ $profile == influxd ]] && oracle_prepare "$SERVER_PORT"
+      return 0
+    fi
+    # Somebody else may have taken the port in between; anything else is final.
+    kill -9 "$SERVER_PID" 2>/dev/null
+    wait "$SERVER_PID" 2>/dev/null
+    grep -qi 'in use' "$dir/log" || return 1
+  done
+  return 1
+}
+
+# server_stop PID: asks it to end, waits, and returns its exit status (137 if it
+# had to be killed)
+server_stop() {
+  local pid=$1 tries
+  kill -TERM "$pid" 2>/dev/null
+  for ((tries = 0; tries < 200; tries++)); do
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -9 "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+}
+
+# oracle_prepare PORT: what v1shim's configuration says and its first writes make
+oracle_prepare() {
+  local port=$1 client suffix statement=''
+  curl -s -o /dev/null "http://127.0.0.1:$port/query" \
+    --data-urlencode "q=CREATE USER \"$V1_USER\" WITH PASSWORD '$V1_TOKEN' WITH ALL PRIVILEGES"
+  for client in curl postman python node cli telegraf go java; do
+    for suffix in "${ORACLE_SUFFIXES[@]}"; do
+      statement+="CREATE DATABASE \"$client$suffix\";"
+      statement+="CREATE RETENTION POLICY weekly ON \"$client$suffix\" DURATION INF REPLICATION 1;"
+    done
+  done
+  curl -s -o /dev/null -u "$V1_USER:$V1_TOKEN" "http://127.0.0.1:$port/query" --data-urlencode "q=$statement"
+}
