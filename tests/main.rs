@@ -3,5 +3,6 @@
 /// `proxy.toml` says the truth.
 #[cfg(feature = "server")]
 mod config;
+/// A server behind the shim that misbehaves.
 #[cfg(feature = "upstream")]
 mod upstream;

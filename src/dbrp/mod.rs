@@ -43,7 +43,8 @@ pub trait Catalog: Send + Sync + std::fmt::Debug + 'static {
     /// `autogen` and `default`: `db/autogen`, then `db`).
     ///
     /// # Errors
-    /// When it can't be asked right now.
+    /// When it can't be asked right now. [`Kind::NotImplemented`](crate::error::Kind::NotImplemented): it never tells, so that names come
+    /// from templates.
     fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>>;
 
     /// Makes the bucket `db/rp` (`db/autogen`) and its mapping, and returns the bucket's name; fine when it is there already.
@@ -55,6 +56,6 @@ pub trait Catalog: Send + Sync + std::fmt::Debug + 'static {
     /// Everything it keeps, for `SHOW DATABASES` and `SHOW RETENTION POLICIES`, virtual mappings of buckets by their name included.
     ///
     /// # Errors
-    /// When it can't be asked right now.
+    /// When it can't be asked right now. [`Kind::NotImplemented`](crate::error::Kind::NotImplemented): it never tells.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>>;
 }

@@ -68,7 +68,10 @@ impl<'a> Resolver<'a> {
         let rp = named(rp);
         match self.known(db, rp) {
             Known::Here(result) => Resolving::ready(result),
-            Known::Ask(catalog) => Resolving::waiting(async move { ask(catalog, db, rp).await }),
+            Known::Ask(catalog) => {
+                let resolver = *self;
+                Resolving::waiting(async move { resolver.ask(catalog, db, rp).await })
+            }
         }
     }
 
@@ -85,7 +88,7 @@ impl<'a> Resolver<'a> {
         };
         let resolver = *self;
         Resolving::waiting(async move {
-            match ask(catalog, db, rp).await? {
+            match resolver.ask(catalog, db, rp).await? {
                 Resolved::Missing if resolver.auto_create && *identity.access == Access::All => {
                     resolver.check_new(db, rp)?;
                     catalog.create(db, rp).await
@@ -103,7 +106,8 @@ impl<'a> Resolver<'a> {
         match self.known(db, rp) {
             Known::Here(found) => Resolving::ready(found.and_then(|found| permit(found, identity, db, Permission::Read))),
             Known::Ask(catalog) => {
-                Resolving::waiting(async move { permit(ask(catalog, db, rp).await?, identity, db, Permission::Read) })
+                let resolver = *self;
+                Resolving::waiting(async move { permit(resolver.ask(catalog, db, rp).await?, identity, db, Permission::Read) })
             }
         }
     }
@@ -114,7 +118,13 @@ impl<'a> Resolver<'a> {
         let table = self.table;
         match self.catalog {
             None => Resolving::ready(Ok(merge(table, Vec::new(), access))),
-            Some(catalog) => Resolving::waiting(async move { Ok(merge(table, catalog.list().await?, access)) }),
+            Some(catalog) => Resolving::waiting(async move {
+                let kept = match catalog.list().await {
+                    Err(error) if error.kind() == Kind::NotImplemented => Vec::new(),
+                    kept => kept?,
+                };
+                Ok(merge(table, kept, access))
+            }),
         }
     }
 
@@ -129,6 +139,15 @@ impl<'a> Resolver<'a> {
         match self.catalog {
             Some(catalog) => Known::Ask(catalog),
             None => Known::Here(self.by_template(db, rp)),
+        }
+    }
+
+    /// What the catalog has; a name by template where it never tells.
+    async fn ask(&self, catalog: &dyn Catalog, db: &str, rp: Option<&str>) -> Result<Resolved, Error> {
+        match catalog.resolve(db, rp).await {
+            Ok(found) => Ok(found.map_or(Resolved::Missing, Resolved::Found)),
+            Err(error) if error.kind() == Kind::NotImplemented => self.by_template(db, rp),
+            Err(error) => Err(error),
         }
     }
 
@@ -162,10 +181,6 @@ enum Known<'a> {
 /// An empty retention policy is none.
 fn named(rp: Option<&str>) -> Option<&str> {
     rp.filter(|rp| !rp.is_empty())
-}
-
-async fn ask(catalog: &dyn Catalog, db: &str, rp: Option<&str>) -> Result<Resolved, Error> {
-    Ok(catalog.resolve(db, rp).await?.map_or(Resolved::Missing, Resolved::Found))
 }
 
 fn permit(found: Resolved, identity: &Identity, db: &str, permission: Permission) -> Result<Box<str>, Error> {

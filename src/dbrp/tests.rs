@@ -174,3 +174,39 @@ fn mapped_names_need_no_box() {
     assert_eq!(format!("{:?}", resolver.resolve("tele", None)), "Resolving(ready)");
     assert_eq!(format!("{:?}", resolver.resolve("x", None)), "Resolving(waiting)");
 }
+
+/// A service that can't be asked, now or ever.
+#[derive(Debug)]
+struct Silent(Kind);
+
+impl Catalog for Silent {
+    fn resolve<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
+        Box::pin(async { Err(Error::new(self.0, "no")) })
+    }
+
+    fn create<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
+        Box::pin(async { Err(Error::new(self.0, "no")) })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
+        Box::pin(async { Err(Error::new(self.0, "no")) })
+    }
+}
+
+#[test]
+fn a_service_that_never_tells_gets_names_by_template_and_one_that_is_away_an_error() {
+    let table = Table::from(vec![mapping("tele", "autogen", "b", true)]);
+    let all = Identity { name: None, access: Arc::new(Access::All), forward: None };
+    let never = Silent(Kind::NotImplemented);
+    let resolver = resolver(&table, Some(&never));
+    assert_eq!(now(resolver.resolve("x", Some("week"))).unwrap(), Resolved::Template("x/week".into()));
+    assert_eq!(&*now(resolver.for_write(&all, "x", None)).unwrap(), "x");
+    assert_eq!(&*now(resolver.for_read(&all, "x", Some("week"))).unwrap(), "x/week");
+    assert_eq!(now(resolver.list(&Access::All)).unwrap().len(), 1);
+
+    let away = Silent(Kind::Unavailable);
+    let resolver = Resolver { catalog: Some(&away), ..resolver };
+    assert_eq!(now(resolver.for_write(&all, "x", None)).unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(now(resolver.list(&Access::All)).unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(&*now(resolver.for_write(&all, "tele", None)).unwrap(), "b");
+}

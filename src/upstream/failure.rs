@@ -85,7 +85,7 @@ impl StdError for Cause {}
 pub(super) fn before_answer(error: &(dyn StdError + 'static)) -> Error {
     for cause in chain(error) {
         if let Some(own) = cause.downcast_ref::<Error>() {
-            return copy(own);
+            return own.copied();
         }
         if cause.is::<LengthLimitError>() {
             return Error::new(Kind::TooLarge, "request body is too large");
@@ -127,17 +127,6 @@ fn kind_of(error: &(dyn StdError + 'static)) -> Failure {
 
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
-}
-
-fn copy(own: &Error) -> Error {
-    let mut error = Error::new(own.kind(), own.message().to_owned()).blaming(own.blame());
-    if let Some(delay) = own.retry_delay() {
-        error = error.retry_after(delay);
-    }
-    if let Some(id) = own.statement() {
-        error = error.in_statement(id);
-    }
-    error
 }
 
 /// An error with all its causes: the client's outermost one says no more than `client error (Connect)`.

@@ -72,8 +72,8 @@ async fn many_who_ask_at_once_make_one_question() {
 #[tokio::test]
 async fn an_upstream_that_does_not_tell_is_an_error_and_not_asked_all_the_time() {
     for (status, kind) in [
-        ("401 Unauthorized", Kind::Unauthorized),
-        ("403 Forbidden", Kind::Forbidden),
+        ("401 Unauthorized", Kind::NotImplemented),
+        ("403 Forbidden", Kind::NotImplemented),
         ("404 Not Found", Kind::NotImplemented),
         ("503 Service Unavailable", Kind::Unavailable),
     ] {

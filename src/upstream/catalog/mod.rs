@@ -33,7 +33,8 @@ const LIMIT: usize = 8 << 20;
 /// `/api/v2/buckets`), asked with the upstream's own token.
 ///
 /// Answers come from memory; one caller at a time asks the upstream, while the others go on with what is known. An upstream that can't be
-/// asked (no token, a token without the right, Serverless' lack of the path) is an error, upon which names come from templates.
+/// asked (no token, a token without the right, Serverless' lack of the path) says [`Kind::NotImplemented`], upon which names come from
+/// templates; one that is away says [`Kind::Unavailable`], unless it is known from before.
 ///
 /// It only reads: what is missing is made by the upstream itself, on the first write (v3), or not at all (v2).
 #[derive(Clone)]
@@ -98,7 +99,10 @@ impl UpstreamCatalog {
         match answer {
             Ok(names) => Known { asked: Instant::now(), names, refused: None },
             Err(error) => {
-                tracing::warn!(error = %error, source = error_source(&error), "the upstream's databases can't be listed");
+                // Said once, not every few seconds.
+                if before.and_then(|known| known.refused.as_ref()).is_none_or(|refused| refused.kind != error.kind()) {
+                    tracing::warn!(error = %error, source = error_source(&error), "the upstream's databases can't be listed");
+                }
                 let refused = Some(Refused { kind: error.kind(), message: error.message().into() });
                 Known { asked: Instant::now(), names: before.map(|known| known.names.clone()).unwrap_or_default(), refused }
             }
@@ -159,9 +163,10 @@ async fn get<T: DeserializeOwned>(upstream: &Upstream, path: &str) -> Result<T, 
     let (status, body) = upstream.get(path, LIMIT).await?;
     if status != StatusCode::OK {
         let kind = match status {
-            StatusCode::UNAUTHORIZED => Kind::Unauthorized,
-            StatusCode::FORBIDDEN => Kind::Forbidden,
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Kind::NotImplemented,
+            // No token, a token without the right, Serverless' lack of the path: that stays so.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                Kind::NotImplemented
+            }
             _ => Kind::Unavailable,
         };
         return Err(Error::new(kind, format!("upstream does not tell its databases: status {}", status.as_u16())));

@@ -1,0 +1,137 @@
+//! What the examples have in common: a stand-in for an InfluxDB 3, a client that speaks v1, and a record of what they say to each other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use v1shim::types::BoxError;
+
+/// The record.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Talk(Arc<Mutex<String>>);
+
+/// An app on a free port, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) url: Uri,
+    task: JoinHandle<()>,
+}
+
+/// A client with a credential.
+#[derive(Debug)]
+pub(crate) struct Client {
+    name: &'static str,
+    url: Uri,
+    authorization: &'static str,
+    http: Http<HttpConnector, Full<Bytes>>,
+    talk: Talk,
+}
+
+/// Serves an app.
+pub(crate) async fn serve(app: Router) -> Result<Serving, BoxError> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?).parse()?;
+    let task = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            eprintln!("{error}");
+        }
+    });
+    Ok(Serving { url, task })
+}
+
+impl Talk {
+    /// Notes a line.
+    pub(crate) fn say(&self, line: &str) {
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(line);
+        text.push('\n');
+    }
+
+    /// Everything so far.
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A stand-in for an InfluxDB 3 with this token: it takes every write, and answers every query with one and the same row.
+    pub(crate) fn server(&self, token: &'static str) -> Router {
+        let talk = self.clone();
+        Router::new().fallback(async move |request: Request<axum::body::Body>| {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let credential = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("nobody");
+            if head.method == Method::POST {
+                let what = String::from_utf8_lossy(&body);
+                talk.say(&format!("server   < POST {}, {credential}: {}", head.uri, what.trim_end()));
+            }
+            if credential != format!("Bearer {token}") {
+                return StatusCode::UNAUTHORIZED.into_response();
+            }
+            answer(head.uri.path(), &body)
+        })
+    }
+
+    /// A client that shows this credential.
+    pub(crate) fn client(&self, name: &'static str, url: &Uri, authorization: &'static str) -> Client {
+        let http = Http::builder(TokioExecutor::new()).build_http();
+        Client { name, url: url.clone(), authorization, http, talk: self.clone() }
+    }
+}
+
+fn answer(path: &str, body: &[u8]) -> Response {
+    match path {
+        "/api/v3/write_lp" => StatusCode::NO_CONTENT.into_response(),
+        "/api/v3/query_influxql" if body.windows(11).any(|part| part == b"SHOW FIELD ") => {
+            "{\"iox::measurement\":\"cpu\",\"fieldKey\":\"usage\",\"fieldType\":\"float\"}\n".into_response()
+        }
+        "/api/v3/query_influxql" => {
+            "{\"iox::measurement\":\"cpu\",\"time\":\"2023-11-14T22:14:00\",\"usage\":1.5}\n".into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+impl Client {
+    /// Writes.
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Result<(), BoxError> {
+        self.send(Method::POST, path, body).await
+    }
+
+    /// Asks.
+    pub(crate) async fn get(&self, path: &str) -> Result<(), BoxError> {
+        self.send(Method::GET, path, "").await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &str) -> Result<(), BoxError> {
+        self.talk.say(&format!("{:<8} > {method} {path}", self.name));
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{}", self.url.to_string().trim_end_matches('/'), path))
+            .header("authorization", self.authorization)
+            .body(Full::from(body.to_owned()))?;
+        let (head, body) = self.http.request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let body = String::from_utf8_lossy(&body);
+        let later = match head.headers.get("retry-after").and_then(|value| value.to_str().ok()) {
+            Some(seconds) => format!(", again in {seconds} s:"),
+            None => String::new(),
+        };
+        self.talk.say(format!("{:<8} < {}{later} {}", self.name, head.status.as_u16(), body.trim_end()).trim_end());
+        Ok(())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

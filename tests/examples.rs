@@ -1,0 +1,6 @@
+//! The examples do what their first lines promise.
+
+mod axum_layer;
+mod http;
+#[cfg(feature = "server")]
+mod stories;

@@ -1,0 +1,26 @@
+//! The examples that tell a story print what their first lines say.
+
+#[allow(dead_code, unreachable_pub, missing_docs)]
+#[path = "../../examples/edge.rs"]
+mod edge;
+#[allow(dead_code, unreachable_pub, missing_docs)]
+#[path = "../../examples/sidecar.rs"]
+mod sidecar;
+
+/// The `text` block of a file's first comment.
+fn promised(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let block: Vec<&str> = lines.skip_while(|line| *line != "```text").skip(1).take_while(|line| *line != "```").collect();
+    assert!(!block.is_empty());
+    block.join("\n") + "\n"
+}
+
+#[tokio::test]
+async fn sidecar() {
+    assert_eq!(sidecar::run().await.unwrap(), promised(include_str!("../../examples/sidecar.rs")));
+}
+
+#[tokio::test]
+async fn edge() {
+    assert_eq!(edge::run().await.unwrap(), promised(include_str!("../../examples/edge.rs")));
+}

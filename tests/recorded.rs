@@ -1,0 +1,9 @@
+//! The whole stack in front of a server that gives the answers recorded from InfluxDB 3 Core.
+
+mod fixtures;
+#[cfg(feature = "arrow")]
+mod flight;
+mod queries;
+mod server;
+mod stack;
+mod writes;
