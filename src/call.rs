@@ -10,6 +10,44 @@ use crate::{
     types::Precision,
 };
 
+/// What stands at a path. Trailing slashes don't count, as in the documentation's own examples (`/query/?p=…`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Endpoint {
+    /// v1 `/write`
+    Write,
+    /// v1 `/query`
+    Query,
+    /// v1 `/ping`
+    Ping,
+    /// `/health`, which needs no credential
+    Health,
+    /// Anything that isn't v1's.
+    Other,
+}
+
+impl Endpoint {
+    /// The endpoint at this path.
+    #[must_use]
+    pub fn at(path: &str) -> Self {
+        match path.trim_end_matches('/') {
+            "/write" => Self::Write,
+            "/query" => Self::Query,
+            "/ping" => Self::Ping,
+            "/health" => Self::Health,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether this is a CORS preflight, which browsers send without credentials.
+///
+/// <https://fetch.spec.whatwg.org/#cors-preflight-request>
+#[must_use]
+pub fn is_preflight(method: &http::Method, headers: &http::HeaderMap) -> bool {
+    use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+    *method == http::Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
 /// A request, understood.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -1,12 +1,23 @@
 //! The layer: plumbing around the decision.
 
-use std::task::{Context, Poll};
+use std::{
+    mem,
+    task::{Context, Poll},
+};
 
 use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{config::Live, service::ResponseFuture, types::BoxError};
+use super::{check::identify, extract::take};
+use crate::{
+    access::Identity,
+    call::{Endpoint, is_preflight},
+    config::{AuthMode, Config, Live},
+    error::Error,
+    service::ResponseFuture,
+    types::BoxError,
+};
 
 /// Layer that decides who sends a request; see the [module](super).
 #[derive(Clone, Debug)]
@@ -50,8 +61,28 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let _ = &self.live;
-        ResponseFuture::inner(self.inner.call(request))
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let config = self.live.of(request.extensions());
+        match authenticate(&config, &mut request) {
+            Ok(identity) => {
+                request.extensions_mut().insert(identity);
+                ResponseFuture::inner(self.inner.call(request))
+            }
+            Err(error) => ResponseFuture::refused(error),
+        }
+    }
+}
+
+/// Who sent the request; its credentials are taken out.
+fn authenticate<B>(config: &Config, request: &mut Request<B>) -> Result<Identity, Error> {
+    let open = matches!(Endpoint::at(request.uri().path()), Endpoint::Ping | Endpoint::Health)
+        || is_preflight(request.method(), request.headers());
+    let mut uri = mem::take(request.uri_mut());
+    let credential = take(&mut uri, request.headers_mut(), config.auth.mode != AuthMode::None);
+    *request.uri_mut() = uri;
+    match credential {
+        // Where none is needed, a bad one doesn't matter.
+        Err(_) if open || config.auth.mode == AuthMode::None => identify(config, None, open),
+        credential => identify(config, credential?, open),
     }
 }

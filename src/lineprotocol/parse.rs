@@ -120,7 +120,7 @@ pub(super) fn parse_line(text: &[u8], number: usize) -> Result<RawLine<'_>, Reas
         text: std::str::from_utf8(text).map_err(|_| Reason::InvalidUtf8)?,
         escaped: memchr(b'\\', text).is_some(),
     };
-    let (measurement, tags, key_end) = source.key()?;
+    let Key { measurement, tags, end: key_end } = source.key()?;
     let fields = source.fields(source.skip_space(key_end))?;
     for (key, _) in &fields.fields {
         // Measured as it is unescaped, as in 1.x.
@@ -143,6 +143,13 @@ struct Source<'a> {
     text: &'a str,
     /// Whether there is any backslash.
     escaped: bool,
+}
+
+struct Key<'a> {
+    measurement: Cow<'a, str>,
+    tags: SmallVec<[Tag<'a>; 8]>,
+    /// Where it ends.
+    end: usize,
 }
 
 struct Fields<'a> {
@@ -186,7 +193,7 @@ impl<'a> Source<'a> {
     }
 
     /// `measurement[,tag=value…]` and where it ends.
-    fn key(&self) -> Result<(Cow<'a, str>, SmallVec<[Tag<'a>; 8]>, usize), Reason> {
+    fn key(&self) -> Result<Key<'a>, Reason> {
         if self.at(0) == Some(b',') {
             return Err(Reason::MissingMeasurement);
         }
@@ -215,7 +222,7 @@ impl<'a> Source<'a> {
         if end > MAX_KEY_LENGTH {
             return Err(Reason::KeyTooLong(end));
         }
-        Ok((measurement, tags, end))
+        Ok(Key { measurement, tags, end })
     }
 
     /// `field=value[,field=value…]` from `start` on. Here a backslash protects whatever follows it.
