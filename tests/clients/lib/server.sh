@@ -104,7 +104,7 @@ server_launch() {
 server_start() {
   local dir=$1 profile=$2 create=$3 cert=${4:-} key=${5:-} scheme=http attempt
   [[ -n $cert ]] && scheme=https
-  for attempt in 1 2 3; do
+  for ((attempt = 0; attempt < 3; attempt++)); do
     SERVER_PORT=$(free_port)
     server_configure "$dir" "$profile" "$SERVER_PORT" "$create" "$cert" "$key"
     if server_launch "$dir" "$profile" "$SERVER_PORT" "$scheme"; then
