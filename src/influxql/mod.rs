@@ -22,6 +22,8 @@ pub mod regex;
 mod span;
 pub mod time;
 mod token;
+pub mod validate;
+pub mod visit;
 
 pub use ast::{Statement, StatementKind};
 pub use bind::{Param, Params};
@@ -30,6 +32,7 @@ pub use parse::parse;
 pub use policy::{Verb, is_read_only, verb, verbs};
 pub use print::{quote_ident, quote_string};
 pub use span::Span;
+pub use validate::validate;
 
 /// Bounds on what is parsed.
 #[derive(Clone, Copy, Debug)]
