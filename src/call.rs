@@ -121,7 +121,7 @@ pub enum Format {
 }
 
 /// What a native or unknown path needs.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Native {
     /// Writes to a bucket: `/api/v2/write`, `/api/v3/write_lp`.
     Write {
@@ -132,8 +132,10 @@ pub enum Native {
     Query {
         /// `db`
         bucket: Option<Box<str>>,
-        /// The InfluxQL text, when it is InfluxQL.
+        /// The InfluxQL text.
         q: Option<Box<str>>,
+        /// Bind parameters.
+        params: Params,
     },
     /// Needs no permission: `/health`, CORS preflight.
     Open,

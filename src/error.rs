@@ -60,6 +60,7 @@ pub struct Error {
     message: Cow<'static, str>,
     statement: Option<usize>,
     retry_after: Option<Duration>,
+    allow: Option<&'static str>,
     source: Option<BoxError>,
 }
 
@@ -72,7 +73,7 @@ impl Error {
             Kind::Internal => Blame::Shim,
             _ => Blame::Client,
         };
-        Self { kind, blame, message: message.into(), statement: None, retry_after: None, source: None }
+        Self { kind, blame, message: message.into(), statement: None, retry_after: None, allow: None, source: None }
     }
 
     /// 400 with this message.
@@ -108,6 +109,13 @@ impl Error {
         self
     }
 
+    /// Names the methods that are allowed instead (`Allow`).
+    #[must_use]
+    pub fn allowing(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
     /// Keeps the cause, for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -124,6 +132,7 @@ impl Error {
             message: self.message.clone(),
             statement: self.statement,
             retry_after: self.retry_after,
+            allow: self.allow,
             source: None,
         }
     }
@@ -150,6 +159,12 @@ impl Error {
     #[must_use]
     pub fn statement(&self) -> Option<usize> {
         self.statement
+    }
+
+    /// The methods that are allowed instead.
+    #[must_use]
+    pub fn allowed_methods(&self) -> Option<&'static str> {
+        self.allow
     }
 
     /// How long a client should wait before it tries again.

@@ -8,12 +8,19 @@ use std::{
 
 use bytes::Bytes;
 use http::Request;
+use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::{
+    body::{collect, from_form},
+    native::from_body,
+    plan::{Plan, plan},
+};
 use crate::{
-    Body,
+    body::Body,
+    call::Call,
     config::Live,
     service::ResponseFuture,
     types::{BoxError, BoxFuture},
@@ -51,7 +58,7 @@ pub struct Params<S> {
 impl<S, B> Service<Request<B>> for Params<S>
 where
     S: Service<Request<Body>> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -65,10 +72,36 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let _ = &self.live;
+        let config = self.live.of(request.extensions());
+        let (mut head, body) = request.into_parts();
+        let body = Body::new(body);
+        let plan = match plan(&head, !body.is_end_stream(), &config) {
+            Ok(plan) => plan,
+            Err(error) => return ParamsFuture::direct(ResponseFuture::refused(error)),
+        };
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        ParamsFuture { state: State::Direct { future: ResponseFuture::inner(inner.call(request.map(Body::new))) } }
+        match plan {
+            Plan::Ready(call) => {
+                // Nobody asks for the body of a v1 query once its parameters are known.
+                let body = if matches!(call, Call::Query(_)) { Body::empty() } else { body };
+                head.extensions.insert(call);
+                ParamsFuture::direct(ResponseFuture::inner(inner.call(Request::from_parts(head, body))))
+            }
+            Plan::Form(form) => ParamsFuture::collecting(async move {
+                let bytes = collect(body, config.limits.query).await?;
+                let call = from_form(&head, form, bytes, &config).await?;
+                drop(config);
+                head.extensions.insert(call);
+                inner.call(Request::from_parts(head, Body::empty())).await.map_err(Into::into)
+            }),
+            Plan::Native => ParamsFuture::collecting(async move {
+                let bytes = collect(body, config.limits.query).await?;
+                drop(config);
+                head.extensions.insert(Call::Native(from_body(&bytes)?));
+                inner.call(Request::from_parts(head, Body::from(bytes))).await.map_err(Into::into)
+            }),
+        }
     }
 }
 
@@ -85,6 +118,16 @@ pin_project! {
     enum State<F, R> {
         Direct { #[pin] future: ResponseFuture<F> },
         Collecting { future: BoxFuture<'static, Result<R, BoxError>> },
+    }
+}
+
+impl<F, R> ParamsFuture<F, R> {
+    fn direct(future: ResponseFuture<F>) -> Self {
+        Self { state: State::Direct { future } }
+    }
+
+    fn collecting(future: impl Future<Output = Result<R, BoxError>> + Send + 'static) -> Self {
+        Self { state: State::Collecting { future: Box::pin(future) } }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt::Write as _, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use crate::{
@@ -54,6 +54,9 @@ pub(super) fn respond(error: BoxError, facts: &Facts) -> Response<Body> {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"InfluxDB\""));
     } else if let Some(value) = header_text(error.message()) {
         headers.insert("x-influxdb-error", value);
+    }
+    if let Some(methods) = error.allowed_methods() {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE || error.retry_delay().is_some() {
         let delay = error.retry_delay().unwrap_or(DEFAULT_DELAY);
