@@ -1,4 +1,5 @@
-//! What the layers share: a future that either is the inner service's or a refusal that is there already.
+//! What the layers share: a future that either is the inner service's or a refusal that is there already, and what they say when one of
+//! them is missing.
 
 use std::{
     pin::Pin,
@@ -7,7 +8,16 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use crate::{error::Error, types::BoxError};
+use crate::{
+    error::{Error, Kind},
+    types::BoxError,
+};
+
+/// What a layer says whose predecessor has left nothing for it: the stack is put together in the wrong order.
+#[must_use]
+pub fn missing_layer(layer: &str, predecessor: &str) -> Error {
+    Error::new(Kind::Internal, format!("layer {layer:?} needs layer {predecessor:?} in front of it"))
+}
 
 pin_project! {
     /// The inner service's future with its error boxed, or a refusal.

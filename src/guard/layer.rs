@@ -6,7 +6,15 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{config::Live, service::ResponseFuture, types::BoxError};
+use super::{approve::approve, native::permit};
+use crate::{
+    access::Identity,
+    call::{Approved, Call},
+    config::{Config, Live},
+    error::Error,
+    service::{ResponseFuture, missing_layer},
+    types::BoxError,
+};
 
 /// Layer that decides which statements may run; see the [module](super).
 #[derive(Clone, Debug)]
@@ -50,8 +58,28 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let _ = &self.live;
-        ResponseFuture::inner(self.inner.call(request))
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let config = self.live.of(request.extensions());
+        match guard(&request, &config) {
+            Ok(approved) => {
+                if let Some(approved) = approved {
+                    request.extensions_mut().insert(approved);
+                }
+                ResponseFuture::inner(self.inner.call(request))
+            }
+            Err(error) => ResponseFuture::refused(error),
+        }
+    }
+}
+
+/// Judges a request; of a v1 query the statements that may run.
+fn guard<B>(request: &Request<B>, config: &Config) -> Result<Option<Approved>, Error> {
+    let extensions = request.extensions();
+    let call = extensions.get::<Call>().ok_or_else(|| missing_layer("guard", "params"))?;
+    let identity = extensions.get::<Identity>().ok_or_else(|| missing_layer("guard", "auth"))?;
+    match call {
+        Call::Query(query) => approve(&query.q, &query.params, identity, config).map(Some),
+        Call::Native(native) => permit(native, request.uri().path(), identity, config).map(|()| None),
+        Call::Write(_) | Call::Ping { .. } => Ok(None),
     }
 }

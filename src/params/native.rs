@@ -33,7 +33,7 @@ pub(super) fn needs(method: &Method, path: &str, query: &str) -> Result<Needs, E
             Native::Query {
                 bucket: single(query, "db")?.map(Into::into),
                 q: single(query, "q")?.map(Into::into),
-                params: bind(params)?,
+                params: bind(params.as_ref())?,
             }
         }
         _ => Native::Other,
@@ -47,11 +47,11 @@ pub(super) fn needs(method: &Method, path: &str, query: &str) -> Result<Needs, E
 /// 400 when it is none.
 pub(super) fn from_body(body: &[u8]) -> Result<Native, Error> {
     let query: QueryInfluxql<'_> = serde_json::from_slice(body).map_err(|error| invalid("body", &error))?;
-    Ok(Native::Query { bucket: query.db.map(Into::into), q: Some(query.q.into()), params: bind(query.params)? })
+    Ok(Native::Query { bucket: query.db.map(Into::into), q: Some(query.q.into()), params: bind(query.params.as_ref())? })
 }
 
-fn bind(params: Option<Map<String, serde_json::Value>>) -> Result<Params, Error> {
-    let bound = params.as_ref().map(Params::from_json).transpose();
+fn bind(params: Option<&Map<String, serde_json::Value>>) -> Result<Params, Error> {
+    let bound = params.map(Params::from_json).transpose();
     bound
         .map(Option::unwrap_or_default)
         .map_err(|error| Error::invalid(format!("error parsing query parameters: {}", error.message())))

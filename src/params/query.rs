@@ -27,17 +27,12 @@ const CHUNK: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 /// 400 for a missing `q`, a name or an `epoch` that the profile doesn't take, and `params` that are no JSON object.
 pub(super) fn query(raw: Raw<'_>, headers: &HeaderMap, profile: Profile, read_only: bool) -> Result<Query, Error> {
     let output = output(&raw, headers, profile)?;
-    let q = raw.q.filter(|q| !q.trim().is_empty()).ok_or_else(missing_q)?;
+    let q = raw.q.filter(|q| !q.trim().is_empty()).ok_or_else(|| Error::invalid("missing required parameter \"q\""))?;
     if let Some(db) = &raw.db {
         check_name(db, profile)?;
     }
     let params = raw.params.as_deref().map(params).transpose()?.unwrap_or_default();
     Ok(Query { q: q.into(), db: raw.db.map(Into::into), rp: raw.rp.map(Into::into), params, output, read_only })
-}
-
-/// 1.x's answer to a query that asks nothing.
-pub(crate) fn missing_q() -> Error {
-    Error::invalid("missing required parameter \"q\"")
 }
 
 fn output(raw: &Raw<'_>, headers: &HeaderMap, profile: Profile) -> Result<Output, Error> {
