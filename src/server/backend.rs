@@ -1,0 +1,93 @@
+//! What stands below the stack, chosen when the program starts.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::{
+    TryFutureExt,
+    future::{Either, MapErr},
+};
+use http::{Request, Response};
+use tower_service::Service;
+
+#[cfg(feature = "embedded")]
+use crate::embedded::{Embedded, Engine};
+use crate::{
+    body::Body,
+    config::{self, Config},
+    dbrp::Catalog,
+    error::Error,
+    types::{BoxError, BoxFuture},
+    upstream::{Upstream, UpstreamCatalog},
+};
+
+/// A service that speaks native HTTP. Clones share what is behind it.
+#[derive(Clone)]
+pub(super) enum Backend {
+    /// The store.
+    #[cfg(feature = "embedded")]
+    Embedded(Embedded),
+    /// A server elsewhere.
+    Upstream(Upstream),
+}
+
+impl Backend {
+    /// Opens the store or prepares the client; nothing is sent yet.
+    pub(super) async fn open(config: &Config) -> Result<Self, Error> {
+        match &config.backend {
+            #[cfg(feature = "embedded")]
+            config::Backend::Embedded(embedded) => {
+                Ok(Self::Embedded(Embedded::new(Engine::open(embedded, config.limits).await?)))
+            }
+            #[cfg(not(feature = "embedded"))]
+            config::Backend::Embedded(_) => Err(Error::invalid("this program was built without the embedded store")),
+            config::Backend::Upstream(upstream) => Ok(Self::Upstream(Upstream::new(upstream)?)),
+        }
+    }
+
+    /// What it knows of buckets and mappings.
+    pub(super) fn catalog(&self) -> Arc<dyn Catalog> {
+        match self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded(embedded) => embedded.engine().catalog(),
+            Self::Upstream(upstream) => Arc::new(UpstreamCatalog::new(upstream.clone())),
+        }
+    }
+
+    /// After the last request: what is waiting is written.
+    pub(super) async fn close(&self) {
+        match self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded(embedded) => embedded.engine().close().await,
+            Self::Upstream(_) => {}
+        }
+    }
+}
+
+type Answer<E> = BoxFuture<'static, Result<Response<Body>, E>>;
+type Boxed<E> = MapErr<Answer<E>, fn(E) -> BoxError>;
+
+impl Service<Request<Body>> for Backend {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Either<Boxed<Infallible>, Boxed<Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded(embedded) => embedded.poll_ready(cx).map_err(|never| match never {}),
+            Self::Upstream(upstream) => upstream.poll_ready(cx).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded(embedded) => Either::Left(embedded.call(request).map_err(|never| match never {})),
+            Self::Upstream(upstream) => Either::Right(upstream.call(request).map_err(Into::into)),
+        }
+    }
+}
