@@ -48,6 +48,9 @@ fn make(path: &Path) -> io::Result<String> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits).map_err(|error| io::Error::other(error.to_string()))?;
     let token = URL_SAFE_NO_PAD.encode(bits);
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
     let draft = path.with_extension("token.new");
     // Left by a start that didn't get far.
     match fs::remove_file(&draft) {
