@@ -207,7 +207,8 @@ fn conflict(message: &str) -> Option<String> {
 
 fn is_missing_bucket(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    text.contains("not found") && ["database", "bucket", "dbrp", "namespace"].iter().any(|word| text.contains(word))
+    text.starts_with("no dbrp mapping")
+        || text.contains("not found") && ["database", "bucket", "dbrp", "namespace"].iter().any(|word| text.contains(word))
         || text == "not found"
 }
 

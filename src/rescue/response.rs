@@ -104,11 +104,19 @@ fn recognise(error: BoxError) -> Error {
         if known.is_some() {
             break;
         }
-        next = cause.source();
+        next = below(cause);
     }
     match known {
         Some(known) => known.with_source(error),
         None => Error::internal(error),
+    }
+}
+
+/// What an error says to be its cause. An [`std::io::Error`] that wraps another one names only that one's source.
+fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the client wants to read, and the small documents that need no rows.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header::ACCEPT};
 
+use super::{csv, json, msgpack};
 use crate::{call::Format, config::Compat};
 
 const VERSION: HeaderName = HeaderName::from_static("x-influxdb-version");
@@ -54,6 +55,11 @@ pub fn version_headers(headers: &mut HeaderMap, compat: &Compat) {
 /// An error alone, as 1.x writes it in this format.
 #[must_use]
 pub fn error_document(format: Format, message: &str) -> Bytes {
-    let _ = (format, message);
-    todo!()
+    let mut out = BytesMut::with_capacity(message.len() + 32);
+    match format {
+        Format::Json => json::error_document(&mut out, message),
+        Format::Csv => csv::error_document(&mut out, message),
+        Format::MsgPack => msgpack::error_document(&mut out, message),
+    }
+    out.freeze()
 }

@@ -1,4 +1,4 @@
-//! The layer: plumbing.
+//! The layer: plumbing around what the other files decide.
 
 use std::{
     mem,
@@ -7,14 +7,25 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::{
+    headers, plan,
+    query::Running,
+    schema::Schemas,
+    statement::{self, Defaults, Need},
+    write,
+};
 use crate::{
+    access::{Access, Identity, Permission, require, require_all},
     body::Body,
-    config::Live,
+    call::{Approved, Call, Native},
+    config::{Config, Live},
     dbrp::Catalog,
+    error::{Error, Kind},
+    influxql::{self, Limits, Params},
     native::Target,
     types::{BoxError, BoxFuture},
 };
@@ -31,6 +42,7 @@ pub(super) struct Shared {
     pub(super) live: Live,
     pub(super) target: Target,
     pub(super) catalog: Option<Arc<dyn Catalog>>,
+    pub(super) schemas: Schemas,
 }
 
 impl RewriteLayer {
@@ -38,7 +50,7 @@ impl RewriteLayer {
     /// a catalog, names of buckets come from configured mappings and templates.
     #[must_use]
     pub fn new(live: Live, target: Target, catalog: Option<Arc<dyn Catalog>>) -> Self {
-        Self { shared: Arc::new(Shared { live, target, catalog }) }
+        Self { shared: Arc::new(Shared { live, target, catalog, schemas: Schemas::default() }) }
     }
 }
 
@@ -57,6 +69,11 @@ pub struct Rewrite<S> {
     shared: Arc<Shared>,
 }
 
+/// A layer that should stand outside of this one doesn't.
+#[derive(Debug, thiserror::Error)]
+#[error("no {0} among the extensions of a request: its layer has to stand outside of RewriteLayer")]
+pub struct MissingLayer(&'static str);
+
 impl<S, RB> Service<Request<Body>> for Rewrite<S>
 where
     S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
@@ -74,8 +91,130 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The one that is ready goes with the request; its clone waits for its own readiness.
         let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        Box::pin(async move { Ok(inner.call(request).await.map_err(Into::into)?.map(Body::new)) })
+        let ready = mem::replace(&mut self.inner, clone);
+        let shared = Arc::clone(&self.shared);
+        Box::pin(dispatch(request, ready, shared))
     }
+}
+
+async fn dispatch<S, RB>(mut request: Request<Body>, mut service: S, shared: Arc<Shared>) -> Result<Response<Body>, BoxError>
+where
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    RB: http_body::Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    headers::check_upgrade(&request)?;
+    let config = shared.live.of(request.extensions());
+    let call = request.extensions_mut().remove::<Call>().ok_or_else(|| missing("Call"))?;
+    if let Call::Ping { verbose } = call {
+        return Ok(ping(verbose, &config));
+    }
+    let identity = request.extensions().get::<Identity>().cloned().ok_or_else(|| missing("Identity"))?;
+    match call {
+        Call::Write(write) => {
+            let bucket = plan::resolver(&config, &shared).for_write(&identity, &write.db, write.rp.as_deref()).await?;
+            let api = shared.target.api;
+            match write::prepare(request, &write, &bucket, &identity, &config, api).await? {
+                Some(request) => {
+                    let response = service.call(request).await.map_err(Into::into)?;
+                    write::answer(response.map(Body::new), &write, &config).await
+                }
+                None => Ok(write::no_content(&config)),
+            }
+        }
+        Call::Query(query) => {
+            let approved = request.extensions_mut().remove::<Approved>().ok_or_else(|| missing("Approved"))?;
+            let steps = plan::plan(&approved.0, &query, &identity, &config, &shared).await?;
+            let headers = headers::of_query(request.headers(), shared.target.api, &identity);
+            let extensions = mem::take(request.extensions_mut());
+            let clone = service.clone();
+            let running = Running {
+                shared,
+                config,
+                ready: Some(service),
+                service: clone,
+                headers,
+                extensions,
+                steps,
+                output: query.output,
+            };
+            // Large, and only queries need it.
+            Box::pin(running.answer()).await
+        }
+        Call::Native(native) => {
+            permit(&native, &identity, &config)?;
+            let length = request.headers_mut().remove(http::header::CONTENT_LENGTH);
+            headers::make_native(request.headers_mut(), shared.target.api, &identity);
+            if let Some(length) = length {
+                request.headers_mut().insert(http::header::CONTENT_LENGTH, length);
+            }
+            let mut response = service.call(request).await.map_err(Into::into)?.map(Body::new);
+            headers::remove_hop_by_hop(response.headers_mut());
+            Ok(response)
+        }
+        Call::Ping { verbose } => Ok(ping(verbose, &config)),
+    }
+}
+
+/// Whether a path that isn't v1's may go on.
+fn permit(native: &Native, identity: &Identity, config: &Config) -> Result<(), Error> {
+    if !config.compat.passthrough && !matches!(native, Native::Open) {
+        return Err(Error::new(Kind::NotFound, "404 page not found"));
+    }
+    match native {
+        Native::Open => Ok(()),
+        Native::Write { bucket: Some(bucket) } => require(identity, bucket, bucket, Permission::Write),
+        Native::Query { bucket: Some(bucket), q, params } => {
+            require(identity, bucket, bucket, Permission::Read)?;
+            q.as_ref().map_or(Ok(()), |q| permit_statements(q, params, bucket, identity, config))
+        }
+        Native::Write { bucket: None } | Native::Query { bucket: None, .. } => {
+            require_all(identity, "use this without naming a bucket")
+        }
+        Native::Other => require_all(identity, "use this path"),
+    }
+}
+
+/// A native query names buckets in its text too, and the store reads whatever is named.
+fn permit_statements(q: &str, params: &Params, bucket: &str, identity: &Identity, config: &Config) -> Result<(), Error> {
+    if *identity.access == Access::All {
+        return Ok(());
+    }
+    let limits = Limits { max_len: config.limits.query, max_depth: config.limits.query_depth };
+    let statements = influxql::parse(q, params, limits).map_err(|error| Error::invalid(error.to_string()))?;
+    for statement in &statements {
+        match statement::need(&statement.kind, Defaults { db: Some(bucket), rp: None }) {
+            Need::Places(places) => {
+                for place in places {
+                    require(identity, &place.db, &place.db, place.permission)?;
+                }
+            }
+            Need::RetentionPolicies(db) => require(identity, &db, &db, Permission::Read)?,
+            Need::Databases | Need::Everything | Need::NoDatabase => require_all(identity, "execute this statement")?,
+        }
+    }
+    Ok(())
+}
+
+/// 204, or 200 with the version.
+fn ping(verbose: bool, config: &Config) -> Response<Body> {
+    #[derive(serde::Serialize)]
+    struct Version<'a> {
+        version: &'a str,
+    }
+    let mut response = write::no_content(config);
+    if verbose {
+        let text = serde_json::to_vec(&Version { version: &config.compat.version }).unwrap_or_default();
+        *response.status_mut() = StatusCode::OK;
+        *response.body_mut() = Body::from(text);
+    }
+    response
+}
+
+fn missing(what: &'static str) -> Error {
+    Error::internal(MissingLayer(what))
 }

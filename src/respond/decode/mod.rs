@@ -1,0 +1,102 @@
+//! Native replies, read as they come.
+
+#[cfg(feature = "arrow")]
+mod arrow;
+mod jsonl;
+mod lines;
+mod v1;
+
+#[cfg(feature = "arrow")]
+pub(crate) use arrow::ArrowColumn;
+
+use std::{collections::VecDeque, fmt};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use super::{Columns, table::Event};
+use crate::{
+    body::Body,
+    error::{Error, Kind},
+    native::ReplyFormat,
+    types::BoxError,
+};
+
+/// A reply, whatever its form.
+pub(crate) enum Reply {
+    /// Known without asking anybody.
+    Local(VecDeque<Event>),
+    Jsonl(Box<jsonl::Jsonl>),
+    V1(Box<v1::V1Json>),
+    #[cfg(feature = "arrow")]
+    Arrow(Box<arrow::Arrow>),
+}
+
+impl Reply {
+    /// Reads `body`. `columns` says what to expect, where the reply itself doesn't.
+    ///
+    /// # Errors
+    /// When this build doesn't know the format.
+    pub(crate) fn new(format: ReplyFormat, body: Body, columns: Option<Columns>, has_time: bool) -> Result<Self, Error> {
+        let frames = Frames { body };
+        match format {
+            ReplyFormat::Jsonl => Ok(Self::Jsonl(Box::new(jsonl::Jsonl::new(frames, columns)))),
+            ReplyFormat::V1Json => Ok(Self::V1(Box::new(v1::V1Json::new(frames, has_time)))),
+            #[cfg(feature = "arrow")]
+            ReplyFormat::Arrow => Ok(Self::Arrow(Box::new(arrow::Arrow::new(frames)))),
+            #[cfg(not(feature = "arrow"))]
+            ReplyFormat::Arrow => Err(Error::internal("Arrow replies need the feature `arrow`")),
+        }
+    }
+
+    /// What comes next; nothing at the end.
+    ///
+    /// # Errors
+    /// When the reply breaks off, makes no sense, or says that the statement failed.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Error> {
+        match self {
+            Self::Local(events) => Ok(events.pop_front()),
+            Self::Jsonl(reply) => reply.next().await,
+            Self::V1(reply) => reply.next().await,
+            #[cfg(feature = "arrow")]
+            Self::Arrow(reply) => reply.next().await,
+        }
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+/// The bytes of a reply.
+pub(super) struct Frames {
+    body: Body,
+}
+
+impl Frames {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        while let Some(frame) = self.body.frame().await {
+            match frame.map_err(broken)?.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return Ok(Some(data)),
+                Err(_trailers) => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What a client is told when a reply ends in the middle: our own error, if it is one that a store below made, else no details.
+fn broken(error: BoxError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) => Error::new(Kind::BadGateway, "the answer broke off: it is not complete").with_source(error),
+    }
+}
+
+/// A reply that isn't what it should be.
+fn nonsense(source: impl Into<BoxError>) -> Error {
+    Error::new(Kind::BadGateway, "the reply of the service below makes no sense").with_source(source)
+}

@@ -1,0 +1,217 @@
+//! What is done for each statement of a query, decided before any of them runs.
+
+use std::collections::VecDeque;
+
+use super::{
+    layer::Shared,
+    show,
+    statement::{self, Defaults, Need, Place},
+};
+use crate::{
+    access::{Identity, Permission, require_all},
+    call::{Action, ApprovedStatement, Query},
+    config::Config,
+    dbrp::{Mapping, Resolver},
+    error::{Error, Kind},
+    influxql::{Statement, StatementKind, ast::Select, is_read_only},
+    native::{Api, Target},
+    respond::{self, Answer, Event, Message},
+    types::Profile,
+};
+
+/// One statement's way to its answer.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) answer: Answer,
+    pub(super) work: Work,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Its result is empty.
+    Nothing,
+    /// Its rows are known.
+    Known(VecDeque<Event>),
+    /// It fails.
+    Fail(String),
+    /// The service below is asked.
+    Ask(Box<Ask>),
+}
+
+/// What the service below is asked.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// Empty when none is needed.
+    pub(super) bucket: Box<str>,
+    /// v1's name of the database, for errors.
+    pub(super) database: Box<str>,
+    /// With buckets for names.
+    pub(super) statement: Statement,
+}
+
+impl Ask {
+    /// The selection, for those who need to know the columns.
+    pub(super) fn select(&self) -> Option<&Select> {
+        match &self.statement.kind {
+            StatementKind::Select(select) => Some(select),
+            _ => None,
+        }
+    }
+}
+
+/// Plans all statements. Fails when any of them may not run: nothing has been done then.
+pub(super) async fn plan(
+    statements: &[ApprovedStatement],
+    query: &Query,
+    identity: &Identity,
+    config: &Config,
+    shared: &Shared,
+) -> Result<VecDeque<Step>, Error> {
+    let planner = Planner {
+        query,
+        identity,
+        target: shared.target,
+        profile: config.compat.profile,
+        can_list: shared.catalog.is_some(),
+        resolver: resolver(config, shared),
+    };
+    let mut steps = VecDeque::with_capacity(statements.len().max(1));
+    for (id, approved) in statements.iter().enumerate() {
+        let step = planner.step(approved).await.map_err(|error| error.in_statement(id))?;
+        steps.push_back(step);
+    }
+    if steps.is_empty() {
+        // Grafana and others look at the first result without asking whether there is one.
+        steps.push_back(Step { answer: Answer::default(), work: Work::Nothing });
+    }
+    Ok(steps)
+}
+
+pub(super) fn resolver<'a>(config: &'a Config, shared: &'a Shared) -> Resolver<'a> {
+    Resolver {
+        table: &config.dbrp.mappings,
+        template: &config.dbrp.template,
+        template_rp: &config.dbrp.template_rp,
+        auto_create: config.dbrp.auto_create,
+        profile: config.compat.profile,
+        catalog: shared.catalog.as_deref(),
+    }
+}
+
+struct Planner<'a> {
+    query: &'a Query,
+    identity: &'a Identity,
+    target: Target,
+    profile: Profile,
+    can_list: bool,
+    resolver: Resolver<'a>,
+}
+
+impl Planner<'_> {
+    async fn step(&self, approved: &ApprovedStatement) -> Result<Step, Error> {
+        let statement = &approved.statement;
+        let mut answer = Answer { messages: self.messages(statement), ..Answer::default() };
+        let work = match &approved.action {
+            Action::Refuse(message) => Work::Fail(message.to_string()),
+            Action::Ack => Work::Nothing,
+            Action::Forward => self.forward(statement, &mut answer).await?,
+        };
+        Ok(Step { answer, work })
+    }
+
+    /// 1.x's warning to those who change something by `GET`.
+    fn messages(&self, statement: &Statement) -> Vec<Message> {
+        if !self.query.read_only || is_read_only(statement) {
+            return Vec::new();
+        }
+        let text = format!("deprecated use of '{statement}' in a read only context, please use a POST request instead");
+        vec![Message { level: "warning", text }]
+    }
+
+    async fn forward(&self, statement: &Statement, answer: &mut Answer) -> Result<Work, Error> {
+        let defaults = Defaults { db: self.query.db.as_deref(), rp: self.query.rp.as_deref() };
+        match statement::need(&statement.kind, defaults) {
+            Need::NoDatabase => Ok(Work::Fail("database name required".into())),
+            Need::Databases => Ok(Work::Known(show::databases(&self.list().await?))),
+            Need::RetentionPolicies(db) => self.retention_policies(&db).await,
+            Need::Everything => {
+                require_all(self.identity, "execute this statement")?;
+                let bucket = match defaults.db {
+                    Some(db) => self.resolver.resolve(db, defaults.rp).await?.bucket().unwrap_or_default().into(),
+                    None => "".into(),
+                };
+                Ok(Work::Ask(Box::new(Ask {
+                    bucket,
+                    database: defaults.db.unwrap_or_default().into(),
+                    statement: statement.clone(),
+                })))
+            }
+            Need::Places(places) => self.places(statement, &places, defaults, answer).await,
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Mapping>, Error> {
+        self.resolver.list(&self.identity.access).await
+    }
+
+    async fn retention_policies(&self, db: &str) -> Result<Work, Error> {
+        if let Some(events) = show::retention_policies(&self.list().await?, db) {
+            return Ok(Work::Known(events));
+        }
+        if !self.can_list {
+            // Its name is made by template, so it may well be there.
+            self.resolver.for_read(self.identity, db, None).await?;
+            return Ok(Work::Known(show::autogen()));
+        }
+        Ok(Work::Fail(format!("database not found: {db}")))
+    }
+
+    async fn places(
+        &self,
+        statement: &Statement,
+        places: &[Place],
+        defaults: Defaults<'_>,
+        answer: &mut Answer,
+    ) -> Result<Work, Error> {
+        let mut buckets = Vec::with_capacity(places.len());
+        for place in places {
+            let found = match place.permission {
+                Permission::Read => self.resolver.for_read(self.identity, &place.db, place.rp.as_deref()).await,
+                Permission::Write => self.resolver.for_write(self.identity, &place.db, place.rp.as_deref()).await,
+            };
+            match found {
+                Ok(bucket) => buckets.push(bucket),
+                // To the letter of 1.x, it is this statement that fails, in its turn.
+                Err(error) if self.profile == Profile::V1 && error.kind() == Kind::NotFound => {
+                    return Ok(Work::Fail(error.message().to_owned()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some((bucket, place)) = buckets.first().zip(places.first()) else {
+            return Ok(Work::Fail("database name required".into()));
+        };
+        let several = buckets.iter().any(|other| other != bucket);
+        if several && !self.target.multi_bucket {
+            let names: Vec<String> = places.iter().map(|place| format!("{:?}", place.db)).collect();
+            return Ok(Work::Fail(format!("a statement can't read several databases here: {}", names.join(", "))));
+        }
+        let mut statement = statement.clone();
+        statement::rename(&mut statement.kind, defaults, several, &|db, rp| {
+            let index = places.iter().position(|place| &*place.db == db && place.rp.as_deref() == rp)?;
+            buckets.get(index).cloned()
+        });
+        if !self.target.full_influxql {
+            (answer.soffset, answer.slimit) = statement::take_series_limits(&mut statement.kind);
+            if self.target.api == Api::V3 {
+                statement::without_look_back(&mut statement.kind);
+            }
+        }
+        if let StatementKind::Select(select) = &statement.kind
+            && let Some(zone) = &select.timezone
+        {
+            answer.zone = Some(respond::zone(&zone.name)?);
+        }
+        Ok(Work::Ask(Box::new(Ask { bucket: bucket.clone(), database: place.db.clone(), statement })))
+    }
+}

@@ -1,0 +1,368 @@
+//! v1 `/query` → native calls, one a statement, one after the other; their replies → one v1 answer, as a stream.
+
+use std::{collections::VecDeque, future::poll_fn, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tower_service::Service;
+
+use super::{
+    layer::Shared,
+    plan::{Ask, Step, Work},
+    statement,
+    write::beginning,
+};
+use crate::{
+    body::Body,
+    call::{Format, Output},
+    config::Config,
+    error::{Error, Kind},
+    native::{self, Api, Operation, QueryInfluxql, ReplyFormat},
+    respond::{self, Batch, Event, FieldsAndTags, Reply, Writer},
+    types::BoxError,
+};
+
+/// Rows of a document that v2 is asked for.
+const V2_CHUNK: &str = "10000";
+
+/// A query while it is answered.
+pub(super) struct Running<S> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: Arc<Config>,
+    /// The service whose readiness was waited for before the call; clones of the other one have to be driven to it.
+    pub(super) ready: Option<S>,
+    pub(super) service: S,
+    pub(super) headers: HeaderMap,
+    pub(super) extensions: Extensions,
+    pub(super) steps: VecDeque<Step>,
+    pub(super) output: Output,
+}
+
+/// The answer while it is written.
+struct Answering<S> {
+    running: Running<S>,
+    writer: Writer,
+    next: usize,
+    current: Option<Current>,
+    failed: bool,
+    done: bool,
+}
+
+struct Current {
+    reply: Reply,
+    batch: Option<(Batch, usize)>,
+}
+
+impl<S, RB> Running<S>
+where
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    RB: http_body::Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    /// The whole answer, or why there is none.
+    pub(super) async fn answer(mut self) -> Result<Response<Body>, BoxError> {
+        let config = Arc::clone(&self.config);
+        let output = self.output;
+        let body = match self.passed_through().await? {
+            Some(body) => body,
+            None => self.encoded().await?,
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, respond::media_type(output.format));
+        respond::version_headers(headers, &config.compat);
+        Ok(response)
+    }
+
+    /// v2's own answer, where it is what was asked for.
+    async fn passed_through(&mut self) -> Result<Option<Body>, BoxError> {
+        let Output { format: Format::Json, epoch, chunk: None, pretty: false } = self.output else { return Ok(None) };
+        let [step] = self.steps.make_contiguous() else { return Ok(None) };
+        let Step { answer, work: Work::Ask(ask) } = step else { return Ok(None) };
+        if self.shared.target.reply != ReplyFormat::V1Json
+            || answer.slimit > 0
+            || answer.soffset > 0
+            || !answer.messages.is_empty()
+            || ask.bucket.is_empty()
+        {
+            return Ok(None);
+        }
+        let epoch = epoch.map(epoch_name);
+        let further: &[(&str, &str)] = &[("epoch", epoch.unwrap_or_default())];
+        let text = ask.statement.to_string();
+        let request = v2_request(&ask.bucket, &text, further);
+        let database = ask.database.clone();
+        let response = self.call(request).await?;
+        checked(response, &database).await.map(Some).map_err(|error| error.in_statement(0).into())
+    }
+
+    async fn encoded(self) -> Result<Body, BoxError> {
+        let writer = Writer::new(self.output, self.config.limits.query_memory);
+        let mut answering = Box::new(Answering { running: self, writer, next: 0, current: None, failed: false, done: false });
+        // The first frame is waited for: what fails before it has a status of its own, and a small answer needs no stream.
+        let Some(first) = answering.frame().await? else { return Ok(Body::empty()) };
+        let Some(second) = (if answering.done { answering.writer.take(true) } else { None }) else {
+            return Ok(if answering.done { Body::from(first) } else { streamed(vec![first], answering) });
+        };
+        Ok(streamed(vec![first, second], answering))
+    }
+
+    /// Asks the service below.
+    async fn ask(&mut self, ask: &Ask) -> Result<Reply, BoxError> {
+        let has_time = ask.select().is_some();
+        let columns = if self.shared.target.reply == ReplyFormat::Jsonl {
+            let stored = match ask.select() {
+                Some(select) if respond::needs_schema(select) => self.stored(ask, &statement::measurements(select)).await?,
+                _ => Arc::default(),
+            };
+            respond::of_statement(&ask.statement, &stored)?
+        } else {
+            None
+        };
+        let body = self.reply(&ask.bucket, &ask.database, &ask.statement.to_string()).await?;
+        Ok(Reply::new(self.shared.target.reply, body, columns, has_time)?)
+    }
+
+    /// Fields and tags of these measurements.
+    async fn stored(&mut self, ask: &Ask, measurements: &[String]) -> Result<Arc<FieldsAndTags>, BoxError> {
+        let from = measurements.join(", ");
+        if let Some(known) = self.shared.schemas.get(&ask.bucket, &from, Instant::now()) {
+            return Ok(known);
+        }
+        let mut stored = FieldsAndTags::default();
+        for (what, of_fields) in [("FIELD", true), ("TAG", false)] {
+            let text = format!("SHOW {what} KEYS FROM {from}");
+            let body = self.reply(&ask.bucket, &ask.database, &text).await?;
+            let names: &[&str] = if of_fields { &["fieldKey", "fieldType"] } else { &["tagKey"] };
+            let columns =
+                respond::Columns { columns: names.iter().map(|&name| name.into()).collect(), ..respond::Columns::default() };
+            let mut reply = Reply::new(ReplyFormat::Jsonl, body, Some(columns), false)?;
+            while let Some(event) = reply.next().await? {
+                let Event::Rows(batch) = event else { continue };
+                for row in 0..batch.len {
+                    let text = |column: Option<&respond::Column>| column.map_or("", |column| column.text(row)).to_owned();
+                    let (name, key) = (text(batch.name.as_ref()), text(batch.columns.first()));
+                    if of_fields {
+                        stored.field(&name, &key, &text(batch.columns.get(1)));
+                    } else {
+                        stored.tag(&name, &key);
+                    }
+                }
+            }
+        }
+        let stored = Arc::new(stored);
+        self.shared.schemas.put(&ask.bucket, &from, Arc::clone(&stored), Instant::now());
+        Ok(stored)
+    }
+
+    /// The body of the reply to one statement.
+    async fn reply(&mut self, bucket: &str, database: &str, text: &str) -> Result<Body, BoxError> {
+        let request = match self.shared.target.api {
+            Api::V2 => v2_request(bucket, text, &[("epoch", "ns"), ("chunked", "true"), ("chunk_size", V2_CHUNK)]),
+            Api::V3 => v3_request(bucket, text, self.shared.target.reply)?,
+        };
+        let response = self.call(request).await?;
+        Ok(checked(response, database).await?)
+    }
+
+    async fn call(&mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        request.extensions_mut().clone_from(&self.extensions);
+        let mut service = match self.ready.take() {
+            Some(ready) => ready,
+            None => {
+                let mut clone = self.service.clone();
+                poll_fn(|cx| clone.poll_ready(cx)).await.map_err(Into::into)?;
+                clone
+            }
+        };
+        Ok(service.call(request).await.map_err(Into::into)?.map(Body::new))
+    }
+}
+
+impl<S, RB> Answering<S>
+where
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    RB: http_body::Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    /// The next frame; nothing at the end.
+    async fn frame(&mut self) -> Result<Option<Bytes>, BoxError> {
+        loop {
+            if let Some(bytes) = self.writer.take(self.done) {
+                return Ok(Some(bytes));
+            }
+            if self.done {
+                return Ok(None);
+            }
+            match &mut self.current {
+                Some(current) => match advance(current, &mut self.writer).await {
+                    Ok(true) => {}
+                    Ok(false) => self.end(None),
+                    Err(error) => {
+                        tracing::warn!(statement = self.next - 1, "a statement failed: {}", detail(&error));
+                        self.end(Some(error.message()));
+                    }
+                },
+                None => self.step().await?,
+            }
+        }
+    }
+
+    /// Starts the next statement, or ends the answer.
+    async fn step(&mut self) -> Result<(), BoxError> {
+        let Some(step) = self.running.steps.pop_front() else {
+            self.writer.finish();
+            self.done = true;
+            return Ok(());
+        };
+        let id = self.next;
+        self.next += 1;
+        if self.failed {
+            self.writer.begin(id, step.answer);
+            self.end(Some("not executed"));
+            return Ok(());
+        }
+        let reply = match step.work {
+            Work::Nothing => Ok(Reply::Local(VecDeque::new())),
+            Work::Known(events) => Ok(Reply::Local(events)),
+            Work::Fail(message) => Err(Error::invalid(message)),
+            Work::Ask(ask) => match self.running.ask(&ask).await {
+                Ok(reply) => Ok(reply),
+                Err(error) => Err(in_result(error, id)?),
+            },
+        };
+        self.writer.begin(id, step.answer);
+        match reply {
+            Ok(reply) => self.current = Some(Current { reply, batch: None }),
+            Err(error) => self.end(Some(error.message())),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, error: Option<&str>) {
+        self.failed |= error.is_some();
+        self.writer.end(error);
+        self.current = None;
+    }
+}
+
+/// Writes some of a reply; false at its end.
+async fn advance(current: &mut Current, writer: &mut Writer) -> Result<bool, Error> {
+    if let Some((batch, row)) = &mut current.batch {
+        *row = writer.rows(batch, *row);
+        if let Some(failure) = writer.failure() {
+            return Err(Error::invalid(failure));
+        }
+        if *row >= batch.len {
+            current.batch = None;
+        }
+        return Ok(true);
+    }
+    match current.reply.next().await? {
+        Some(event) => current.batch = writer.describe(event).map(|batch| (batch, 0)),
+        None => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// A statement's failure: one that is its own goes into its result. But when nothing has been sent yet, whatever may succeed later, or
+/// with another credential, is a matter of the status, on which clients decide whether they try again.
+fn in_result(error: BoxError, id: usize) -> Result<Error, BoxError> {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) if id == 0 => return Err(error),
+        Err(error) => Error::internal(error),
+    };
+    let own = matches!(
+        error.kind(),
+        Kind::Invalid | Kind::NotFound | Kind::MethodNotAllowed | Kind::NotImplemented | Kind::Unprocessable
+    );
+    if id == 0 && !own {
+        return Err(error.in_statement(id).into());
+    }
+    tracing::debug!(statement = id, "a statement failed: {}", detail(&error));
+    Ok(error)
+}
+
+/// An error with its sources, for the log.
+fn detail(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+fn streamed<S, RB>(first: Vec<Bytes>, answering: Box<Answering<S>>) -> Body
+where
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    RB: http_body::Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    let first = VecDeque::from(first);
+    Body::new(StreamBody::new(stream::try_unfold((first, answering), async |(mut first, mut answering)| {
+        let frame = match first.pop_front() {
+            Some(frame) => Some(frame),
+            None => answering.frame().await?,
+        };
+        Ok::<_, BoxError>(frame.map(|bytes| (Frame::data(bytes), (first, answering))))
+    })))
+}
+
+/// The body of a reply that says it is fine.
+async fn checked(response: Response<Body>, database: &str) -> Result<Body, Error> {
+    let (parts, body) = response.into_parts();
+    if parts.status.is_success() {
+        return Ok(body);
+    }
+    let text = beginning(body).await;
+    Err(native::decode_error(parts.status, &parts.headers, &text, Operation::Query { database }))
+}
+
+fn v2_request(bucket: &str, text: &str, further: &[(&str, &str)]) -> Request<Body> {
+    let (uri, form) = native::v2_query(bucket, text, further);
+    let mut request = Request::new(Body::from(form));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    request
+}
+
+fn v3_request(bucket: &str, text: &str, format: ReplyFormat) -> Result<Request<Body>, Error> {
+    let db = (!bucket.is_empty()).then_some(bucket.into());
+    let query = QueryInfluxql { db, q: text.into(), format: Some(format.name().into()), params: None };
+    let body = serde_json::to_vec(&query).map_err(Error::internal)?;
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = native::v3_query_uri();
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(request)
+}
+
+/// v2's name of a unit: it knows `u`, and takes `us` for nanoseconds.
+const fn epoch_name(unit: crate::types::Precision) -> &'static str {
+    use crate::types::Precision;
+    match unit {
+        Precision::Nanosecond => "ns",
+        Precision::Microsecond => "u",
+        Precision::Millisecond => "ms",
+        Precision::Second => "s",
+        Precision::Minute => "m",
+        Precision::Hour => "h",
+    }
+}
