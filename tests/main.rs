@@ -3,6 +3,8 @@
 /// `proxy.toml` says the truth.
 #[cfg(feature = "server")]
 mod config;
+/// InfluxQL as 1.x reads it.
+mod influxql;
 /// Starts the program and asks it.
 #[cfg(feature = "server")]
 mod support;

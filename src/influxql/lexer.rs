@@ -158,9 +158,7 @@ impl<'t> Lexer<'t> {
         let end = self.skip(start + 1, is_word);
         if self.byte(end) == Some(b'"') {
             let mut token = self.string(start, end, Kind::BoundParam);
-            if token.kind != Kind::BoundParam {
-                token.start = start;
-            }
+            token.at = start;
             return token;
         }
         Token { kind: Kind::BoundParam, start, end, at: start, lit: Lit::Plain(start + 1, end) }

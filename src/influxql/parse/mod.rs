@@ -219,7 +219,8 @@ impl<'t> Parser<'t> {
     #[cold]
     fn unexpected(&self, token: Token, expected: &[&str]) -> Error {
         let text = self.text(token);
-        let dollar = if token.kind == Kind::BoundParam { "$" } else { "" };
+        let broken = matches!(token.kind, Kind::BadString | Kind::BadEscape) && self.lexer.byte(token.start) == Some(b'$');
+        let dollar = if token.kind == Kind::BoundParam || broken { "$" } else { "" };
         let found = if text.is_empty() { token.kind.name() } else { &text };
         self.error_at(token, &format!("found {dollar}{found}, expected {}", expected.join(", ")))
     }

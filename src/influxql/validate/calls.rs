@@ -5,7 +5,7 @@ use super::super::duration::format_duration;
 use super::{Result, Shape, constant, literal, refuse};
 
 /// Whether it is a function of a single point.
-fn is_math(name: &str) -> bool {
+pub(super) fn is_math(name: &str) -> bool {
     const MATH: [&str; 18] = [
         "abs", "acos", "asin", "atan", "atan2", "ceil", "cos", "exp", "floor", "ln", "log", "log10", "log2", "pow", "round",
         "sin", "sqrt", "tan",
@@ -13,7 +13,7 @@ fn is_math(name: &str) -> bool {
     MATH.contains(&name)
 }
 
-fn count_of(name: &str, expected: usize, call: &Call) -> Result {
+pub(super) fn count_of(name: &str, expected: usize, call: &Call) -> Result {
     let got = call.args.len();
     if got == expected {
         return Ok(());
@@ -31,7 +31,7 @@ fn count_between(name: &str, min: usize, max: usize, call: &Call) -> Result {
 }
 
 /// What the type of an argument is called in 1.x's messages.
-fn go_type(expr: &Expr) -> &'static str {
+pub(super) fn go_type(expr: &Expr) -> &'static str {
     match expr {
         Expr::Binary(_) => "*influxql.BinaryExpr",
         Expr::Call(_) => "*influxql.Call",
@@ -51,31 +51,14 @@ fn go_type(expr: &Expr) -> &'static str {
     }
 }
 
-/// Functions in `WHERE`: those of a single point, and `now()`.
-pub(super) fn condition(expr: &Expr) -> Result {
-    match expr {
-        Expr::Binary(binary) => {
-            condition(&binary.left)?;
-            condition(&binary.right)
-        }
-        Expr::Paren(inner, _) => condition(inner),
-        Expr::Call(call) => {
-            let name = call.name.name.to_ascii_lowercase();
-            if name == "now" && call.args.is_empty() {
-                return Ok(());
-            }
-            if !is_math(&name) {
-                return refuse(format!("invalid function call in condition: {call}"), call.span);
-            }
-            count_of(&name, math_args(&name), call)?;
-            call.args.iter().try_for_each(condition)
-        }
-        _ => Ok(()),
-    }
+pub(super) fn math_args(name: &str) -> usize {
+    if matches!(name, "atan2" | "pow" | "log") { 2 } else { 1 }
 }
 
-fn math_args(name: &str) -> usize {
-    if matches!(name, "atan2" | "pow" | "log") { 2 } else { 1 }
+/// Whether it is a call of a function of a single point, with as many arguments as it takes.
+pub(super) fn is_math_of(call: &Call) -> bool {
+    let name = call.name.name.to_ascii_lowercase();
+    is_math(&name) && math_args(&name) == call.args.len()
 }
 
 /// One selected column.

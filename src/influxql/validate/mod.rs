@@ -3,8 +3,10 @@
 //! Only what the text alone shows is checked here; whether fields exist and have the right types, only a database knows.
 
 mod calls;
+mod condition;
 
-use super::ast::{Dimension, Expr, Fill, Select, Source, Statement, StatementKind, Value, VarRef};
+use super::ast::{Dimension, Expr, Fill, MeasurementName, Select, Source, Statement, StatementKind, Value, VarRef};
+use super::time::zone;
 use super::{Error, Span};
 
 type Result = std::result::Result<(), Error>;
@@ -17,6 +19,10 @@ pub fn validate(statement: &Statement) -> Result {
     match &statement.kind {
         StatementKind::Select(select) => validate_select(select),
         StatementKind::Explain(explain) => validate_select(&explain.select),
+        StatementKind::Show(show) => show.condition.as_ref().map_or(Ok(()), |expr| condition::check(expr, None)),
+        StatementKind::Delete(selection) | StatementKind::DropSeries(selection) => {
+            selection.condition.as_ref().map_or(Ok(()), |expr| condition::shape(expr, None))
+        }
         _ => Ok(()),
     }
 }
@@ -26,7 +32,19 @@ pub fn validate(statement: &Statement) -> Result {
 /// # Errors
 /// As [`validate`].
 pub fn validate_select(select: &Select) -> Result {
+    measurements(select)?;
     checked(select, None)
+}
+
+/// Names of measurements, which 1.x looks at first.
+fn measurements(select: &Select) -> Result {
+    select.from.iter().try_for_each(|source| match source {
+        Source::Subquery(inner) => measurements(inner),
+        Source::Measurement(measurement) => match &measurement.name {
+            MeasurementName::Name(name) if name.name.is_empty() => refuse("invalid measurement", measurement.span),
+            _ => Ok(()),
+        },
+    })
 }
 
 /// What a `SELECT` is, as far as the rules about its functions go.
@@ -53,7 +71,15 @@ fn refuse(message: impl Into<Box<str>>, at: Span) -> Result {
 
 fn checked(select: &Select, outer: Option<(&Select, Option<i64>)>) -> Result {
     if let Some(condition) = &select.condition {
-        calls::condition(condition)?;
+        let zone = select.timezone.as_ref().and_then(|name| zone(&name.name));
+        condition::check(condition, zone.as_ref())?;
+    }
+    for dimension in &select.group_by {
+        if let Dimension::Time { offset: Some(offset @ Expr::Literal(literal)), .. } = dimension
+            && matches!(literal.value, Value::String(_))
+        {
+            return refuse(format!("invalid time dimension offset: {offset}"), literal.span);
+        }
     }
     let own = select.group_by.iter().find_map(|dimension| match dimension {
         Dimension::Time { interval, .. } => Some(*interval),
@@ -79,7 +105,13 @@ fn checked(select: &Select, outer: Option<(&Select, Option<i64>)>) -> Result {
         fields += 1;
         calls::field(&field.expr, &mut shape, true)?;
     }
-    shape.check(select, fields)?;
+    // In a subquery, empty windows are never filled with null.
+    let inner_windows = outer.is_some() && own.is_some();
+    let fill = match select.fill {
+        Fill::Default | Fill::Null if inner_windows => Fill::None,
+        fill => fill,
+    };
+    shape.check(select.span, fill, fields)?;
     let interval = shape.interval;
     select.from.iter().try_for_each(|source| match source {
         Source::Subquery(inner) => checked(inner, Some((select, interval))),
@@ -88,8 +120,7 @@ fn checked(select: &Select, outer: Option<(&Select, Option<i64>)>) -> Result {
 }
 
 impl Shape {
-    fn check(&self, select: &Select, fields: usize) -> Result {
-        let at = select.span;
+    fn check(&self, at: Span, fill: Fill, fields: usize) -> Result {
         if fields == 0 {
             return refuse("at least 1 non-time field must be queried", at);
         }
@@ -97,7 +128,7 @@ impl Shape {
             return refuse(format!("selector function {name}() cannot be combined with other functions"), at);
         }
         if self.calls == 0 {
-            match select.fill {
+            match fill {
                 Fill::None => return refuse("fill(none) must be used with a function", at),
                 Fill::Linear => return refuse("fill(linear) must be used with a function", at),
                 _ => {}
@@ -125,6 +156,7 @@ fn constant(expr: &Expr) -> bool {
         Expr::Literal(_) => true,
         Expr::Paren(inner, _) => constant(inner),
         Expr::Binary(binary) => constant(&binary.left) && constant(&binary.right),
+        Expr::Call(call) => calls::is_math_of(call) && call.args.iter().all(constant),
         _ => false,
     }
 }
