@@ -34,7 +34,7 @@ pub(super) enum Form {
     Multipart(String),
     /// `application/vnd.influxql`
     InfluxQl,
-    /// Some other type, or none: a form when it has a `q`, else InfluxQL.
+    /// Some other type, or none: a form when it begins with a parameter's name, else InfluxQL.
     Unknown,
 }
 
