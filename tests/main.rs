@@ -5,6 +5,8 @@
 mod config;
 /// InfluxQL as 1.x reads it.
 mod influxql;
+/// Who may ask, what is asked, what may run: the layers in front of the native API.
+mod layers;
 /// Starts the program and asks it.
 #[cfg(feature = "server")]
 mod support;
