@@ -1,10 +1,15 @@
 //! Which databases a statement names, and the same statement with buckets instead: pure functions of the tree.
 
+use std::collections::BTreeSet;
+
 use crate::{
     access::Permission,
     influxql::{
         Span, StatementKind,
-        ast::{Binary, BinaryOp, Expr, Ident, Limits4, Literal, Measurement, Select, Show, ShowKind, Source, Value, VarRef},
+        ast::{
+            Binary, BinaryOp, Expr, Ident, Limits4, Literal, Measurement, MeasurementName, Select, Show, ShowKind, Source, Value,
+            VarRef,
+        },
     },
 };
 
@@ -251,19 +256,23 @@ fn mentions_time(expr: &Expr) -> bool {
     }
 }
 
-/// Where the columns of a statement's wildcards come from: the measurements of all its `FROM`s, as they stand in the text that is sent.
-pub(super) fn measurements(select: &Select) -> Vec<String> {
-    let mut names = Vec::new();
+/// ` FROM …` with the measurements of all `FROM`s of a statement, as they stand in the text that is sent; empty when there is a pattern
+/// among them, which can be any measurement.
+pub(super) fn measurements(select: &Select) -> String {
+    let mut names = BTreeSet::new();
+    let mut pattern = false;
     each_select(select, &mut |select| {
         for source in &select.from {
             if let Source::Measurement(measurement) = source {
-                names.push(measurement.to_string());
+                pattern |= matches!(measurement.name, MeasurementName::Regex(_));
+                names.insert(measurement.to_string());
             }
         }
     });
-    names.sort();
-    names.dedup();
-    names
+    if pattern || names.is_empty() {
+        return String::new();
+    }
+    format!(" FROM {}", names.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
