@@ -16,6 +16,7 @@ use crate::{
     config::{AuthMode, Config, Live},
     error::Error,
     service::ResponseFuture,
+    telemetry::Seen,
     types::BoxError,
 };
 
@@ -65,6 +66,9 @@ where
         let config = self.live.of(request.extensions());
         match authenticate(&config, &mut request) {
             Ok(identity) => {
+                if let Some(name) = &identity.name {
+                    Seen::token(request.extensions(), name);
+                }
                 request.extensions_mut().insert(identity);
                 ResponseFuture::inner(self.inner.call(request))
             }
