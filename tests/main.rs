@@ -3,10 +3,16 @@
 /// `proxy.toml` says the truth.
 #[cfg(feature = "server")]
 mod config;
+/// The examples do what their first lines promise.
+#[cfg(feature = "upstream")]
+mod examples;
 /// InfluxQL as 1.x reads it.
 mod influxql;
 /// Who may ask, what is asked, what may run: the layers in front of the native API.
 mod layers;
+/// A server on a socket that gives the answers recorded from InfluxDB 3 Core.
+#[cfg(feature = "upstream")]
+mod recorded;
 /// Starts the program and asks it.
 #[cfg(feature = "server")]
 mod support;

@@ -5,5 +5,5 @@ mod fixtures;
 mod flight;
 mod queries;
 mod server;
-mod stack;
+pub(crate) mod stack;
 mod writes;
