@@ -145,6 +145,7 @@ async fn refusals() {
             Kind::Forbidden,
             "\"reader\" user is not authorized to use \"/\": all-access is needed",
         ),
+        (Request::delete("/health"), "", Kind::Unauthorized, "unable to parse authentication credentials"),
         (Request::get("/"), "", Kind::Unauthorized, "unable to parse authentication credentials"),
         (Request::post("/write?p=secret"), "", Kind::Invalid, "namespace name length must be between 1 and 64 characters"),
         (Request::get("/query?p=secret&q=DROP+DATABASE+x"), "", Kind::Invalid, "statement 1: DROP is not supported here"),

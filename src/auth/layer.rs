@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{check::identify, extract::take};
 use crate::{
     access::Identity,
-    call::{Endpoint, is_preflight},
+    call::is_open,
     config::{AuthMode, Config, Live},
     error::Error,
     service::ResponseFuture,
@@ -79,8 +79,7 @@ where
 
 /// Who sent the request; its credentials are taken out.
 fn authenticate<B>(config: &Config, request: &mut Request<B>) -> Result<Identity, Error> {
-    let open = matches!(Endpoint::at(request.uri().path()), Endpoint::Ping | Endpoint::Health)
-        || is_preflight(request.method(), request.headers());
+    let open = is_open(request.method(), request.uri().path(), request.headers());
     let mut uri = mem::take(request.uri_mut());
     let credential = take(&mut uri, request.headers_mut(), config.auth.mode != AuthMode::None);
     *request.uri_mut() = uri;

@@ -260,6 +260,8 @@ fn paths_and_methods() {
         ("GET", "/ping?verbose=0", Ok("ping")),
         ("POST", "/ping", Err((Kind::MethodNotAllowed, "method \"POST\" is not allowed here: use GET, HEAD"))),
         ("GET", "/health", Ok("open")),
+        ("HEAD", "/health/", Ok("open")),
+        ("POST", "/health", Ok("other")),
         ("POST", "/api/v2/write?bucket=b%2Fr&org=o", Ok("write b/r")),
         ("POST", "/api/v2/write", Ok("write -")),
         ("POST", "/api/v3/write_lp?db=d", Ok("write d")),
