@@ -13,6 +13,8 @@ mod layers;
 /// A server on a socket that gives the answers recorded from InfluxDB 3 Core.
 #[cfg(feature = "upstream")]
 mod recorded;
+/// The whole stack over services that only listen.
+mod stack;
 /// Starts the program and asks it.
 #[cfg(feature = "server")]
 mod support;

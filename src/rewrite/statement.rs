@@ -148,14 +148,12 @@ fn each_select<'a>(select: &'a Select, visit: &mut impl FnMut(&'a Select)) {
     }
 }
 
+/// The bucket that a database and retention policy stand for.
+pub(super) type BucketOf<'a> = dyn Fn(&str, Option<&str>) -> Option<Box<str>> + 'a;
+
 /// Rewrites a statement's names: `bucket` says where a place is. When there is one bucket it is named with the request and nowhere else;
 /// several are written `"bucket".."measurement"`.
-pub(super) fn rename(
-    kind: &mut StatementKind,
-    defaults: Defaults<'_>,
-    several: bool,
-    bucket: &dyn Fn(&str, Option<&str>) -> Option<Box<str>>,
-) {
+pub(super) fn rename(kind: &mut StatementKind, defaults: Defaults<'_>, several: bool, bucket: &BucketOf<'_>) {
     let rename = Rename { several, bucket };
     match kind {
         StatementKind::Select(select) => rename.select(select, defaults),
@@ -179,7 +177,7 @@ pub(super) fn rename(
 
 struct Rename<'a> {
     several: bool,
-    bucket: &'a dyn Fn(&str, Option<&str>) -> Option<Box<str>>,
+    bucket: &'a BucketOf<'a>,
 }
 
 impl Rename<'_> {

@@ -85,7 +85,7 @@ impl Columns {
     /// Of a statement that isn't ours to foresee: all that its first row has, in that order.
     fn from_row(line: &[u8]) -> Result<Self, Error> {
         let row: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).map_err(nonsense)?;
-        let columns = row.into_iter().map(|(name, _)| name.into()).filter(|name: &Box<str>| !is_name(name)).collect();
+        let columns = row.into_iter().map(|(name, _)| name).filter(|name| !is_name(name)).map(Into::into).collect();
         Ok(Self { tags: Vec::new(), columns, has_time: false })
     }
 }
