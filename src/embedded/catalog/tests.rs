@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use super::*;
+
+fn open(dir: &tempfile::TempDir) -> (Catalog, Loaded) {
+    Catalog::open(&dir.path().join("catalog.redb")).unwrap()
+}
+
+fn file(seq: u64, bucket: u64) -> FileRecord {
+    FileRecord {
+        seq,
+        bucket,
+        table: "m".into(),
+        start: 0,
+        end: 10,
+        path: format!("files/{seq}").into(),
+        bytes: 1,
+        rows: 1,
+        min_time: 0,
+        max_time: 9,
+        tags: vec!["host".into()],
+        fields: vec![record::FieldRecord { name: "v".into(), field_type: crate::lineprotocol::FieldType::Unsigned }],
+    }
+}
+
+#[test]
+fn everything_is_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, loaded) = open(&dir);
+    assert_eq!((loaded.first_segment, loaded.files.len()), (1, 0));
+    let a = catalog.create_bucket("a", Some(Duration::from_secs(7200))).unwrap();
+    let b = catalog.create_bucket("b/autogen", None).unwrap();
+    catalog.update_bucket(a.id, Some("a2"), None).unwrap();
+    catalog.create_mapping("db", "rp", b.id, None).unwrap();
+    let seq = catalog.next_file(2).unwrap();
+    assert_eq!(catalog.add_files(&[file(seq, b.id), file(seq + 1, 99)], 5).unwrap(), [file(seq + 1, 99)], "no such bucket");
+    drop(catalog);
+
+    let (catalog, loaded) = open(&dir);
+    assert_eq!(loaded.first_segment, 5);
+    assert_eq!(loaded.files, [file(seq, b.id)]);
+    assert_eq!(catalog.bucket("a2").unwrap().retention, Some(Duration::from_secs(7200)));
+    assert!(catalog.bucket("a").is_none());
+    assert_eq!(catalog.resolve("db", Some("rp")).unwrap().id, b.id);
+    assert_eq!(catalog.next_file(1).unwrap(), seq + 2, "numbers are never used again");
+    assert_eq!(catalog.delete_bucket(b.id).unwrap(), [file(seq, b.id)]);
+    assert!(catalog.resolve("db", Some("rp")).is_none(), "a mapping goes with its bucket");
+    assert_ne!(catalog.create_bucket("b/autogen", None).unwrap().id, b.id);
+}
+
+#[test]
+fn names_are_resolved_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = open(&dir);
+    let plain = catalog.create_bucket("db", None).unwrap();
+    let name = |rp| catalog.resolve("db", rp).map(|bucket| bucket.name.to_string());
+    for rp in [None, Some(""), Some("autogen"), Some("default")] {
+        assert_eq!(name(rp).as_deref(), Some("db"), "{rp:?}");
+    }
+    assert_eq!(name(Some("x")), None);
+    catalog.create_bucket("db/autogen", None).unwrap();
+    assert_eq!(name(None).as_deref(), Some("db/autogen"));
+    catalog.create_bucket("db/x", None).unwrap();
+    assert_eq!(name(Some("x")).as_deref(), Some("db/x"));
+    catalog.create_mapping("db", "one", plain.id, None).unwrap();
+    assert_eq!(name(None).as_deref(), Some("db"), "the first mapping of a database is its default");
+}
+
+#[test]
+fn defaults_are_one_a_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = open(&dir);
+    let bucket = catalog.create_bucket("b", None).unwrap().id;
+    let one = catalog.create_mapping("db", "one", bucket, Some(false)).unwrap();
+    let two = catalog.create_mapping("db", "two", bucket, Some(true)).unwrap();
+    let default = |id| catalog.index().mappings.get(&id).unwrap().default;
+    assert!(!default(one) && default(two));
+    assert_eq!(catalog.create_mapping("db", "two", bucket, None).unwrap_err().kind(), Kind::Unprocessable);
+    catalog.update_mapping(one, &MappingChange { default: Some(true), retention_policy: Some("uno".into()) }).unwrap();
+    assert!(default(one) && !default(two));
+    catalog.delete_mapping(one).unwrap();
+    assert!(default(two), "the next one inherits");
+}
+
+#[test]
+fn providing_is_idempotent_and_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = open(&dir);
+    assert_eq!(&*catalog.provide("telegraf", None).unwrap().name, "telegraf/autogen");
+    assert_eq!(&*catalog.provide("telegraf", None).unwrap().name, "telegraf/autogen");
+    assert_eq!(&*catalog.provide("telegraf", Some("one-week")).unwrap().name, "telegraf/one-week");
+    catalog.create_bucket("plain", None).unwrap();
+    catalog.create_bucket("x/y", None).unwrap();
+    let rows: Vec<String> = catalog
+        .mappings()
+        .into_iter()
+        .map(|(id, _, m)| format!("{} {} {} {} {}", id.is_some(), m.database, m.retention_policy, m.bucket, m.default))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "true telegraf autogen telegraf/autogen true",
+            "true telegraf one-week telegraf/one-week false",
+            "false plain autogen plain true",
+            "false x y x/y false",
+        ]
+    );
+}
+
+#[test]
+fn bad_names_and_retentions_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = open(&dir);
+    for name in ["", "a\nb", &"x".repeat(512)] {
+        assert_eq!(catalog.create_bucket(name, None).unwrap_err().kind(), Kind::Invalid, "{name:?}");
+    }
+    assert!(catalog.create_bucket("a", Some(Duration::from_secs(3599))).is_err());
+    assert!(catalog.create_bucket("a", Some(Duration::from_secs(u64::MAX))).is_err());
+    catalog.create_bucket("a", None).unwrap();
+    assert_eq!(catalog.create_bucket("a", None).unwrap_err().kind(), Kind::Unprocessable);
+}
