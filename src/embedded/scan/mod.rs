@@ -1,0 +1,119 @@
+//! Reading: memory and files of a bucket as one, by partition, series and time.
+
+mod merge;
+mod source;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    ops::RangeInclusive,
+    sync::Arc,
+};
+
+use self::merge::Merge;
+use super::{
+    Scan, Schema, SeriesBatch, Tables,
+    buffer::{BucketView, PartitionView, widen},
+    parquet::Files,
+};
+use crate::error::Error;
+
+/// One bucket at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    view: Arc<BucketView>,
+    files: Files,
+}
+
+impl Snapshot {
+    pub(super) fn new(view: Arc<BucketView>, files: Files) -> Self {
+        Self { view, files }
+    }
+
+    /// Partitions that reach into `time`, by time.
+    fn partitions(&self, measurement: &str, time: &RangeInclusive<i64>) -> Vec<PartitionView> {
+        let Some(table) = self.view.tables.get(measurement) else { return Vec::new() };
+        let touched = |partition: &&PartitionView| partition.start <= *time.end() && partition.end > *time.start();
+        table.partitions.iter().filter(touched).cloned().collect()
+    }
+}
+
+impl Tables for Snapshot {
+    fn measurements(&self) -> Vec<Arc<str>> {
+        self.view.tables.keys().map(Arc::clone).collect()
+    }
+
+    fn schema(&self, measurement: &str) -> Option<Arc<Schema>> {
+        self.view.tables.get(measurement).map(|table| Arc::clone(&table.schema))
+    }
+
+    fn scan(&self, scan: Scan) -> Result<Box<dyn Iterator<Item = Result<SeriesBatch, Error>> + Send>, Error> {
+        let mut partitions = VecDeque::from(self.partitions(&scan.measurement, &scan.time));
+        if scan.time.is_empty() || scan.fields.is_empty() {
+            partitions.clear();
+        }
+        if scan.descending {
+            partitions.make_contiguous().reverse();
+        }
+        let tags = self.schema(&scan.measurement).map(|schema| schema.tags.clone().into()).unwrap_or_default();
+        Ok(Box::new(Batches { files: self.files.clone(), tags, scan, partitions, current: None }))
+    }
+
+    fn series(&self, measurement: &str, time: RangeInclusive<i64>) -> Result<Vec<Arc<[Box<str>]>>, Error> {
+        let Some(schema) = self.schema(measurement) else { return Ok(Vec::new()) };
+        let mut all: BTreeSet<Arc<[Box<str>]>> = BTreeSet::new();
+        for partition in self.partitions(measurement, &time) {
+            for file in &partition.files {
+                let widener = widen(&file.record.tags, &schema.tags);
+                all.extend(self.files.series(file)?.iter().map(|set| widener.widen(set)));
+            }
+            for piece in &partition.pieces {
+                let run = piece.run();
+                let widener = widen(&run.tags, &schema.tags);
+                all.extend(run.series.iter().map(|set| widener.widen(set)));
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+}
+
+/// Batches of a scan; partitions are opened one after the other.
+struct Batches {
+    files: Files,
+    /// Tags of the measurement's schema.
+    tags: Arc<[Box<str>]>,
+    scan: Scan,
+    partitions: VecDeque<PartitionView>,
+    current: Option<Merge>,
+}
+
+impl Batches {
+    fn step(&mut self) -> Result<Option<SeriesBatch>, Error> {
+        loop {
+            if let Some(merge) = &mut self.current {
+                if let Some(batch) = merge.next()? {
+                    return Ok(Some(batch));
+                }
+                self.current = None;
+            }
+            let Some(partition) = self.partitions.pop_front() else { return Ok(None) };
+            let sources = source::open(&self.files, &partition, &self.tags, &self.scan)?;
+            self.current = Some(Merge::new(sources));
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<SeriesBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.step().transpose();
+        if matches!(step, Some(Err(_))) {
+            self.partitions.clear();
+            self.current = None;
+        }
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests;
