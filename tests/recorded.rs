@@ -5,5 +5,5 @@ mod fixtures;
 mod flight;
 mod queries;
 mod server;
-pub(crate) mod stack;
+mod stack;
 mod writes;

@@ -3,4 +3,3 @@
 mod catalog;
 mod client;
 mod raw;
-mod translation;

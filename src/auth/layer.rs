@@ -12,11 +12,10 @@ use tower_service::Service;
 use super::{check::identify, extract::take};
 use crate::{
     access::Identity,
-    call::is_open,
+    call::{Endpoint, is_preflight},
     config::{AuthMode, Config, Live},
     error::Error,
     service::ResponseFuture,
-    telemetry::Seen,
     types::BoxError,
 };
 
@@ -66,9 +65,6 @@ where
         let config = self.live.of(request.extensions());
         match authenticate(&config, &mut request) {
             Ok(identity) => {
-                if let Some(name) = &identity.name {
-                    Seen::token(request.extensions(), name);
-                }
                 request.extensions_mut().insert(identity);
                 ResponseFuture::inner(self.inner.call(request))
             }
@@ -79,7 +75,8 @@ where
 
 /// Who sent the request; its credentials are taken out.
 fn authenticate<B>(config: &Config, request: &mut Request<B>) -> Result<Identity, Error> {
-    let open = is_open(request.method(), request.uri().path(), request.headers());
+    let open = matches!(Endpoint::at(request.uri().path()), Endpoint::Ping | Endpoint::Health)
+        || is_preflight(request.method(), request.headers());
     let mut uri = mem::take(request.uri_mut());
     let credential = take(&mut uri, request.headers_mut(), config.auth.mode != AuthMode::None);
     *request.uri_mut() = uri;

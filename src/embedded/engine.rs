@@ -1,35 +1,56 @@
 //! The store itself: `open`, `write`, `query`, `close`.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use bytes::Bytes;
+use tokio::{runtime::Handle, sync::Semaphore, task};
 
+use super::{
+    Tables,
+    batch::{self, Batch},
+    catalog::{Bucket, Catalog},
+    flush::{Flusher, Gauge},
+    ingest::{self, Parsed},
+    lock::Lock,
+    memory_of,
+    parquet::{DataFile, Files},
+    partition,
+    query::MemoryPool,
+    scan::Snapshot,
+    schema::Types,
+    wal::{self, Disk, Log, LogDir, Sink},
+};
 use crate::{
-    access::Access,
-    config, dbrp,
-    error::{Error, Kind},
-    influxql::Params,
-    types::Precision,
+    config,
+    error::{Blame, Error, Kind},
+    lineprotocol::Unit,
 };
 
 /// The store. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Engine(Arc<Inner>);
+#[derive(Clone)]
+pub struct Engine(pub(super) Arc<Inner>);
 
-#[derive(Debug)]
-struct Inner {
-    _limits: config::Limits,
-}
-
-/// The unit of the timestamps of a write.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unit {
-    /// This one.
-    Given(Precision),
-    /// v3's `auto`: told by the timestamps' size.
-    Auto,
+pub(super) struct Inner {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) memory: Arc<Mutex<super::buffer::Memory>>,
+    /// Also says in which order writes go into the log: whoever holds it is the next.
+    types: Mutex<Types>,
+    log: Arc<Log<Batch>>,
+    pub(super) gauge: Arc<Gauge>,
+    flusher: Flusher,
+    pub(super) files: Files,
+    pub(super) pool: MemoryPool,
+    pub(super) queries: Arc<Semaphore>,
+    /// Bytes of bodies that are being written, against more than memory takes.
+    bodies: Arc<Semaphore>,
+    write_timeout: Duration,
+    pub(super) limits: config::Limits,
+    /// Dropped last.
+    _lock: Lock,
 }
 
 /// A write.
@@ -59,7 +80,7 @@ pub enum Outcome {
 pub struct Rejected {
     /// 1.x's phrase: `partial write: … dropped=1`, `unable to parse '…': …`.
     pub error: String,
-    /// The lines.
+    /// The lines, the first hundred of them.
     pub lines: Vec<RejectedLine>,
     /// Whether other lines were kept.
     pub partial: bool,
@@ -76,68 +97,260 @@ pub struct RejectedLine {
     pub line: String,
 }
 
-/// One statement.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// The bucket's name, where the statement names none.
-    pub bucket: Option<Box<str>>,
-    /// The statement.
-    pub q: Box<str>,
-    /// Bind parameters.
-    pub params: Params,
-    /// What the caller may read.
-    pub access: Arc<Access>,
-    /// How long it may take.
-    pub timeout: Duration,
-    /// Bytes that it may hold.
-    pub memory: usize,
-}
-
-/// The answer to a statement. Dropping it cancels the statement.
-pub struct Reply {
-    /// Columns, laid out as a v3 server does over Flight.
-    pub schema: SchemaRef,
-    /// Rows.
-    pub batches: Pin<Box<dyn futures_core::Stream<Item = Result<RecordBatch, Error>> + Send>>,
-}
-
-impl std::fmt::Debug for Reply {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reply").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
+/// Permits of [`Inner::bodies`] are for so many bytes each.
+const BODY_UNIT: usize = 1 << 10;
+/// Bodies from this size on are parsed on a thread that may take its time.
+const LARGE_BODY: usize = 1 << 16;
 
 impl Engine {
     /// Opens `config.data_dir`, makes it when it isn't there, and replays the log. Needs a tokio runtime.
     ///
     /// # Errors
     /// When another process has it open, or something in it is corrupt; the message says which file and what to do.
-    pub async fn open(_config: &config::Embedded, limits: config::Limits) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner { _limits: limits })))
+    pub async fn open(config: &config::Embedded, limits: config::Limits) -> Result<Self, Error> {
+        let config = config.clone();
+        blocking(move || {
+            let lock = Lock::take(&config.data_dir)?;
+            let path = config.data_dir.join("wal");
+            let log = Disk::open(&path).map_err(|error| start(format!("can't open the log \"{}\": {error}", path.display())))?;
+            Self::open_locked(&config, limits, Arc::new(log), lock)
+        })
+        .await?
+    }
+
+    /// The same, with its log somewhere else: for tests.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with_log(config: &config::Embedded, limits: config::Limits, log: Arc<dyn LogDir>) -> Result<Self, Error> {
+        let config = config.clone();
+        blocking(move || {
+            let lock = Lock::take(&config.data_dir)?;
+            Self::open_locked(&config, limits, log, lock)
+        })
+        .await?
+    }
+
+    fn open_locked(config: &config::Embedded, limits: config::Limits, dir: Arc<dyn LogDir>, lock: Lock) -> Result<Self, Error> {
+        let handle = Handle::current();
+        let (catalog, loaded) = Catalog::open(&config.data_dir.join("catalog.redb"))?;
+        let catalog = Arc::new(catalog);
+        let files = Files::local(&config.data_dir, handle)?;
+        files.sweep(&loaded.files)?;
+
+        let (mut memory, mut types) = (super::buffer::Memory::default(), Types::default());
+        for file in loaded.files {
+            for field in &file.fields {
+                types.fix(file.bucket, &file.table, (file.start, file.end), &field.name, field.field_type);
+            }
+            memory.add_file(Arc::new(DataFile::new(file)));
+        }
+        let next = wal::recover(&*dir, loaded.first_segment, |frame| {
+            if frame.kind != batch::KIND {
+                return Err(format!("frame kind {} is not known", frame.kind));
+            }
+            let batch = Batch::decode(frame.payload).ok_or("its points make no sense, though the checksum is right")?;
+            // A bucket that has been removed since.
+            if catalog.bucket_by_id(batch.bucket).is_some() {
+                types.replay(&batch);
+                memory.apply(&batch);
+            }
+            Ok(())
+        })?;
+
+        let memory = Arc::new(Mutex::new(memory));
+        let gauge = Arc::new(Gauge::new(config.memory));
+        gauge.set(memory_of(&memory).bytes());
+        let sink = Applier { memory: Arc::clone(&memory), gauge: Arc::clone(&gauge) };
+        let log = Arc::new(Log::start(Arc::clone(&dir), next, sink)?);
+        let flusher =
+            Flusher::start(Arc::clone(&log), dir, Arc::clone(&memory), Arc::clone(&catalog), files.clone(), Arc::clone(&gauge))?;
+        let bodies = usize::try_from(limits.decompressed).unwrap_or(usize::MAX).max(64 << 20) / BODY_UNIT;
+        Ok(Self(Arc::new(Inner {
+            catalog,
+            memory,
+            types: Mutex::new(types),
+            log,
+            gauge,
+            flusher,
+            files,
+            pool: MemoryPool::new(limits.query_memory.saturating_mul(2)),
+            queries: Arc::new(Semaphore::new(limits.concurrent_queries.clamp(1, Semaphore::MAX_PERMITS))),
+            bodies: Arc::new(Semaphore::new(bodies.min(u32::MAX as usize))),
+            write_timeout: limits.write_timeout,
+            limits,
+            _lock: lock,
+        })))
     }
 
     /// Writes points; returns when they are on disk.
     ///
     /// # Errors
     /// `NotFound` for a bucket that isn't there, `Unavailable` when the log or memory can't take more.
-    pub async fn write(&self, _write: Write) -> Result<Outcome, Error> {
-        Err(Error::new(Kind::NotImplemented, "not written yet"))
+    pub async fn write(&self, write: Write) -> Result<Outcome, Error> {
+        let inner = &self.0;
+        let bucket = inner
+            .catalog
+            .bucket(&write.bucket)
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("database not found: \"{}\"", write.bucket)))?;
+        if let Some(reason) = inner.log.broken() {
+            return Err(unavailable("the store can't take writes right now").with_source(reason));
+        }
+        let permits = u32::try_from((write.body.len() / BODY_UNIT).max(1)).unwrap_or(u32::MAX);
+        let room = async {
+            inner.gauge.room().await;
+            inner.bodies.acquire_many(permits).await
+        };
+        let _permit = tokio::time::timeout(inner.write_timeout, room)
+            .await
+            .map_err(|_| unavailable("timeout: the store can't keep up with writes, memory is full"))?
+            .map_err(|_| unavailable("the store is closed"))?;
+
+        let now = now();
+        let Write { body, unit, accept_partial, .. } = write;
+        let id = bucket.id;
+        let parsed = if body.len() < LARGE_BODY {
+            ingest::parse(&body, unit, now, id)?
+        } else {
+            let body = body.clone();
+            blocking(move || ingest::parse(&body, unit, now, id)).await??
+        };
+        let (done, rejected) = self.submit(parsed, &body, &bucket, now, accept_partial)?;
+        if let Some(done) = done {
+            // The log's thread answers everybody, or is gone.
+            done.await.unwrap_or_else(|_| Err(unavailable("the store can't take writes right now")))?;
+        }
+        Ok(rejected.map_or(Outcome::Written, Outcome::Rejected))
     }
 
-    /// Runs one statement.
+    /// Checks types and hands over to the log, in one step: so that the order of checks is the order of the log.
+    #[expect(clippy::type_complexity, reason = "said in one place only")]
+    fn submit(
+        &self,
+        mut parsed: Parsed,
+        body: &[u8],
+        bucket: &Bucket,
+        now: i64,
+        accept_partial: bool,
+    ) -> Result<(Option<tokio::sync::oneshot::Receiver<Result<(), Error>>>, Option<super::Rejected>), Error> {
+        let shard = i64::try_from(partition::shard_duration(bucket.retention).as_nanos()).unwrap_or(i64::MAX);
+        let earliest = ingest::earliest(bucket.retention, now);
+        let mut batch = std::mem::take(&mut parsed.batch);
+        let mut types = self.types();
+        if !accept_partial {
+            let refused = types.check(&mut batch, shard, earliest, false);
+            if let Some(mut rejected) = parsed.report(body, &refused, false) {
+                rejected.lines.truncate(1);
+                return Ok((None, Some(rejected)));
+            }
+        }
+        let refused = types.check(&mut batch, shard, earliest, true);
+        batch.leave_out(refused.iter().map(|refused| refused.index));
+        let written = !batch.points.is_empty();
+        let done = if written { Some(self.0.log.append(batch)?) } else { None };
+        drop(types);
+        Ok((done, parsed.report(body, &refused, written)))
+    }
+
+    /// What is in a bucket now. Reading it blocks: for a thread that may.
     ///
     /// # Errors
-    /// When it can't be parsed, planned or started; later ones come through the stream.
-    pub async fn query(&self, _query: Query) -> Result<Reply, Error> {
-        Err(Error::new(Kind::NotImplemented, "not written yet"))
+    /// `NotFound` for a bucket that isn't there.
+    pub fn snapshot(&self, bucket: &str) -> Result<Arc<dyn Tables>, Error> {
+        let bucket = self
+            .0
+            .catalog
+            .bucket(bucket)
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("database not found: \"{bucket}\"")))?;
+        let view = memory_of(&self.0.memory).view(bucket.id);
+        Ok(Arc::new(Snapshot::new(view, self.0.files.clone())))
     }
 
-    /// Buckets and mappings, for the resolver of `db` and `rp`.
-    #[must_use]
-    pub fn catalog(&self) -> Arc<dyn dbrp::Catalog> {
-        unimplemented!("lands with the catalog")
+    /// Writes everything that is in memory to files. It happens by itself when memory or the log get too large.
+    ///
+    /// # Errors
+    /// When files or the catalog can't be written; everything is then as before.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let engine = self.clone();
+        blocking(move || engine.0.flusher.flush()).await?
     }
 
     /// Ends it: what is waiting is written, later writes are refused. Dropping it without is as safe as a crash.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        let engine = self.clone();
+        let ended = blocking(move || {
+            engine.0.bodies.close();
+            engine.0.flusher.close();
+            engine.0.log.end();
+        });
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "closing the store failed");
+        }
+    }
+
+    /// Why writes are refused, if they are.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.0.log.broken()
+    }
+
+    /// Removes a bucket with everything in it. Blocks.
+    pub(super) fn remove_bucket(&self, id: u64) -> Result<(), Error> {
+        let files = self.0.catalog.delete_bucket(id)?;
+        self.types().forget(id);
+        memory_of(&self.0.memory).forget(id);
+        for file in files {
+            self.0.files.remove(&file.path);
+        }
+        Ok(())
+    }
+
+    fn types(&self) -> MutexGuard<'_, Types> {
+        self.0.types.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("catalog", &self.0.catalog).finish_non_exhaustive()
+    }
+}
+
+/// Puts what is on disk into memory.
+struct Applier {
+    memory: Arc<Mutex<super::buffer::Memory>>,
+    gauge: Arc<Gauge>,
+}
+
+impl Sink<Batch> for Applier {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) -> u8 {
+        let before = out.len();
+        batch.encode(out);
+        self.gauge.logged(out.len() - before);
+        batch::KIND
+    }
+
+    fn apply(&mut self, batch: Batch) {
+        let mut memory = memory_of(&self.memory);
+        memory.apply(&batch);
+        self.gauge.set(memory.bytes());
+    }
+}
+
+/// Runs what blocks.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    task::spawn_blocking(work).await.map_err(Error::internal)
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unavailable(message: &'static str) -> Error {
+    Error::new(Kind::Unavailable, message).blaming(Blame::Shim).retry_after(Duration::from_secs(5))
+}
+
+pub(super) fn start(message: String) -> Error {
+    Error::new(Kind::Internal, message)
 }

@@ -8,11 +8,32 @@
 //!
 //! [`Engine`] is the store, [`Embedded`] the [`Service`](tower_service::Service) in front of it.
 
+mod batch;
+mod buffer;
+mod catalog;
 mod engine;
+mod flush;
 mod front;
+mod ingest;
+mod lock;
+mod parquet;
+mod partition;
 pub mod query;
+mod scan;
+mod schema;
+mod statement;
 mod tables;
+pub mod wal;
 
-pub use engine::{Engine, Outcome, Query, Rejected, RejectedLine, Reply, Unit, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use engine::{Engine, Outcome, Rejected, RejectedLine, Write};
 pub use front::Embedded;
+pub use partition::shard_duration;
+pub use statement::{Query, Reply};
 pub use tables::{Scan, Schema, SeriesBatch, SeriesFilter, Tables};
+
+/// The points in memory. They are in order even if somebody panicked with them.
+fn memory_of(memory: &Mutex<buffer::Memory>) -> MutexGuard<'_, buffer::Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,12 +1,9 @@
 //! The examples that tell a story print what their first lines say.
 
-// Each is a program of its own, with its own copy of what they have in common.
-#![allow(clippy::duplicate_mod)]
-
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub, missing_docs)]
 #[path = "../../examples/edge.rs"]
 mod edge;
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub, missing_docs)]
 #[path = "../../examples/sidecar.rs"]
 mod sidecar;
 

@@ -1,0 +1,217 @@
+//! One statement, from its text to batches.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use futures_core::Stream;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    task,
+    time::{Instant, Sleep},
+};
+
+use super::{
+    Engine, Tables,
+    catalog::Bucket,
+    engine::{now, unavailable},
+    query::{self, Context},
+};
+use crate::{
+    access::{Access, Permission},
+    error::{Blame, Error, Kind},
+    influxql::{self, Params, Statement, StatementKind, ast::ShowKind},
+};
+
+/// Batches on their way to a reader that is slower than the query.
+const WAITING: usize = 2;
+
+/// One statement.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The bucket's name, where the statement names none.
+    pub bucket: Option<Box<str>>,
+    /// The statement.
+    pub q: Box<str>,
+    /// Bind parameters.
+    pub params: Params,
+    /// What the caller may read.
+    pub access: Arc<Access>,
+    /// How long it may take, until the last batch.
+    pub timeout: Duration,
+    /// Bytes that it may hold.
+    pub memory: usize,
+}
+
+/// The answer to a statement: a stream of its batches. Dropping it cancels the statement.
+pub struct Reply {
+    schema: SchemaRef,
+    batches: mpsc::Receiver<Result<RecordBatch, Error>>,
+    deadline: Pin<Box<Sleep>>,
+    cancel: CancelOnDrop,
+}
+
+impl Reply {
+    /// Columns, laid out as a v3 server does over Flight.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+}
+
+impl Stream for Reply {
+    type Item = Result<RecordBatch, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        if let Poll::Ready(item) = self.batches.poll_recv(cx) {
+            return Poll::Ready(item);
+        }
+        if self.deadline.as_mut().poll(cx).is_pending() || self.batches.is_closed() {
+            return Poll::Pending;
+        }
+        self.cancel.0.store(true, Ordering::Relaxed);
+        self.batches.close();
+        Poll::Ready(Some(Err(timeout())))
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// Ends a query whose reader has gone away.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// When it can't be parsed, planned or started; later ones come through the stream.
+    pub async fn query(&self, query: Query) -> Result<Reply, Error> {
+        let statement = self.parse(&query)?;
+        let deadline = Instant::now() + query.timeout;
+        let permit = tokio::time::timeout_at(deadline, Arc::clone(&self.0.queries).acquire_owned())
+            .await
+            .map_err(|_| unavailable("timeout: too many queries at once"))?
+            .map_err(|_| unavailable("the store is closed"))?;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let cancel = CancelOnDrop(Arc::clone(&cancelled));
+        let (schema_sender, schema) = oneshot::channel();
+        let (sender, batches) = mpsc::channel(WAITING);
+        let engine = self.clone();
+        task::spawn_blocking(move || engine.run(&query, &statement, &cancelled, schema_sender, &sender, permit));
+        let schema = tokio::time::timeout_at(deadline, schema)
+            .await
+            .map_err(|_| timeout())?
+            .map_err(|_| Error::internal("the query ended without an answer"))??;
+        Ok(Reply { schema, batches, deadline: Box::pin(tokio::time::sleep_until(deadline)), cancel })
+    }
+
+    fn parse(&self, query: &Query) -> Result<Statement, Error> {
+        let limits = influxql::Limits { max_len: self.0.limits.query, max_depth: self.0.limits.query_depth };
+        let mut statements =
+            influxql::parse(&query.q, &query.params, limits).map_err(|error| Error::invalid(error.to_string()))?.into_iter();
+        match (statements.next(), statements.next()) {
+            (Some(statement), None) => Ok(statement),
+            (None, _) => Err(Error::invalid("missing statement")),
+            (Some(_), Some(_)) => Err(Error::invalid("only one statement can be run at a time")),
+        }
+    }
+
+    /// On a thread that may block.
+    fn run(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        cancelled: &AtomicBool,
+        schema: oneshot::Sender<Result<SchemaRef, Error>>,
+        sender: &mpsc::Sender<Result<RecordBatch, Error>>,
+        _permit: OwnedSemaphorePermit,
+    ) {
+        // Nobody listens any more when a send fails: the query ends.
+        let send = |batch| sender.blocking_send(Ok(batch)).map_err(|_| Error::new(Kind::Timeout, "query interrupted"));
+        if let Some(listing) = self.listing(statement, query) {
+            if schema.send(Ok(listing.schema())).is_ok() && listing.num_rows() > 0 {
+                let _ = send(listing);
+            }
+            return;
+        }
+        let tables = |bucket: &str| self.readable(bucket, &query.access);
+        let context = Context {
+            tables: &tables,
+            bucket: query.bucket.as_deref().unwrap_or_default(),
+            now: now(),
+            cancelled,
+            limits: query::Limits { memory: query.memory, ..query::Limits::default() },
+            pool: &self.0.pool,
+        };
+        let plan = match query::plan(statement, &context) {
+            Ok(plan) => plan,
+            Err(error) => return drop(schema.send(Err(error))),
+        };
+        if schema.send(Ok(plan.schema())).is_err() {
+            return;
+        }
+        if let Err(error) = plan.run(&mut |batch| send(batch)) {
+            let _ = sender.blocking_send(Err(error));
+        }
+    }
+
+    fn readable(&self, bucket: &str, access: &Access) -> Result<Arc<dyn Tables>, Error> {
+        if bucket.is_empty() {
+            return Err(Error::invalid("database name required"));
+        }
+        if !access.allows(bucket, Permission::Read) {
+            return Err(Error::new(Kind::Forbidden, format!("not allowed to read \"{bucket}\"")));
+        }
+        self.snapshot(bucket)
+    }
+
+    /// Answers to the statements that ask for buckets, as 3 Core gives them.
+    fn listing(&self, statement: &Statement, query: &Query) -> Option<RecordBatch> {
+        let StatementKind::Show(show) = &statement.kind else { return None };
+        let mut buckets = self.0.catalog.buckets();
+        buckets.retain(|bucket| query.access.allows(&bucket.name, Permission::Read));
+        let names = |buckets: &[Arc<Bucket>]| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(buckets.iter().map(|bucket| &*bucket.name)))
+        };
+        let text = |name| Field::new(name, DataType::Utf8, false);
+        let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = match show.kind {
+            ShowKind::Databases => {
+                let deleted: ArrayRef = Arc::new(BooleanArray::from(vec![false; buckets.len()]));
+                (vec![text("iox::database"), Field::new("deleted", DataType::Boolean, false)], vec![names(&buckets), deleted])
+            }
+            ShowKind::RetentionPolicies => {
+                let on = show.database.as_ref().map(|database| &*database.name).or(query.bucket.as_deref());
+                buckets.retain(|bucket| on.is_none_or(|on| &*bucket.name == on));
+                let autogen: ArrayRef = Arc::new(StringArray::from_iter_values(buckets.iter().map(|_| "autogen")));
+                let seconds = |bucket: &Arc<Bucket>| format!("{}s", bucket.retention.unwrap_or_default().as_secs());
+                let duration: ArrayRef = Arc::new(StringArray::from_iter_values(buckets.iter().map(seconds)));
+                (vec![text("iox::database"), text("name"), text("duration")], vec![names(&buckets), autogen, duration])
+            }
+            _ => return None,
+        };
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()
+    }
+}
+
+fn timeout() -> Error {
+    Error::new(Kind::Unavailable, "timeout: the query took too long").blaming(Blame::Shim)
+}

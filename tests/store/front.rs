@@ -1,0 +1,1 @@
+//! POSTs and GETs to the store itself.
