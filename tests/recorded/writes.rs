@@ -9,8 +9,45 @@ use super::{
     stack::{ask, over},
 };
 
-/// The recorded writes that a v1 client can make too: group, body, status and message.
-const WRITES: &[(&str, &str, u16, &str)] = &[("write_lp precision", "prec v=1 1700000000", 204, "")];
+/// The recorded writes that a v1 client can make too: group, number in it, status and message.
+const WRITES: &[(&str, usize, u16, &str)] = &[
+    ("write_lp", 0, 204, ""),
+    ("write_lp precision", 0, 204, ""),
+    ("write_lp precision", 1, 204, ""),
+    ("write_lp precision", 2, 204, ""),
+    ("write_lp precision", 4, 204, ""),
+    ("write_lp precision", 5, 204, ""),
+    ("write_lp precision", 7, 204, ""),
+    ("write_lp gzip", 0, 204, ""),
+    (
+        "write_lp partial",
+        0,
+        400,
+        "partial write: field type conflict: input field \"usage\" is type string, already exists as type float (line 1) dropped=1",
+    ),
+    (
+        "write_lp partial",
+        1,
+        400,
+        "partial write: unable to parse 'garbage': Expected at least one space character, got end of input (line 1)\n\
+         unable to parse 'cpu,host=a usage= 17': No fields were provided (line 3) dropped=2",
+    ),
+    (
+        "write_lp errors",
+        0,
+        400,
+        "partial write: unable to parse 'garbage': Expected at least one space character, got end of input (line 1) dropped=1",
+    ),
+    ("write_lp errors", 5, 400, "body content is not valid utf8: invalid utf-8 sequence of 1 bytes from index 0"),
+    ("write_lp gzip", 1, 400, "error decoding gzip stream: unexpected end of file"),
+    ("write_lp gzip", 2, 415, "unsupported content encoding \"zstd\": use gzip or identity"),
+    (
+        "write_lp tag/field conflict",
+        0,
+        400,
+        "partial write: field type conflict: input field \"usage\" is type tag, already exists as type float (line 1) dropped=1",
+    ),
+];
 
 fn v1(exchange: &Exchange) -> Request<Body> {
     let asked = &exchange.request;
@@ -33,17 +70,34 @@ async fn recorded_writes_and_their_errors() {
     let server = RecordedServer::start(&CORE).await;
     for profile in [Profile::Serverless, Profile::V1] {
         let shim = over(&server, profile);
-        for (group, body, status, message) in WRITES {
-            let found = CORE.group(group).find(|exchange| exchange.request.body() == body.as_bytes());
-            let exchange = found.unwrap_or_else(|| panic!("no {body:?} in {group}"));
+        for (group, number, status, message) in WRITES {
+            let exchange = CORE.group(group).nth(*number).unwrap();
             let answer = ask(&shim, v1(exchange)).await;
-            assert_eq!(answer.status, StatusCode::from_u16(*status).unwrap(), "{body}: {answer:?}");
+            assert_eq!(answer.status, StatusCode::from_u16(*status).unwrap(), "{group} {number}: {answer:?}");
             if *status == 204 {
                 assert!(answer.body.is_empty());
             } else {
-                assert_eq!(answer.error(), *message, "{body}");
+                assert_eq!(answer.error(), *message, "{group} {number}");
             }
-            assert_eq!(server.missed(), [""; 0], "{body}");
+            assert_eq!(server.missed(), [""; 0], "{group} {number}");
         }
+    }
+}
+
+#[tokio::test]
+async fn databases_are_made_by_the_server_itself_and_found_by_their_names() {
+    let server = RecordedServer::start(&CORE).await;
+    let shim = over(&server, Profile::V1);
+    for (target, db) in [
+        ("db=fx", "fx"),
+        ("db=fx&rp=autogen", "fx"),
+        ("db=fx&rp=one-week", "fx/one-week"),
+        ("db=new", "new"),
+        ("db=new&rp=week", "new/week"),
+    ] {
+        ask(&shim, Request::post(format!("/write?{target}")).body(Body::from("m v=1")).unwrap()).await;
+        let seen = server.seen();
+        let write = seen.iter().find(|line| line.contains("write_lp")).unwrap_or_else(|| panic!("no write in {seen:?}"));
+        assert!(write.contains(&format!("\"db\": {db:?}")), "{target}: {write}");
     }
 }
