@@ -3,6 +3,8 @@
 mod fixtures;
 #[cfg(feature = "arrow")]
 mod flight;
+#[cfg(feature = "server")]
+mod program;
 mod queries;
 mod server;
 mod stack;
