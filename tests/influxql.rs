@@ -1,5 +1,9 @@
 //! What InfluxDB 1.6.7 accepts and refuses, and in which words, as recorded by `tests/cases/influxql/ask.py`.
 
+mod hostile;
+mod roundtrip;
+mod tree;
+
 use std::path::Path;
 
 use v1shim::influxql::{Error, Limits, Params, Statement, parse, validate};

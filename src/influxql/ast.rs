@@ -305,7 +305,7 @@ pub enum BinaryOp {
     BitAnd,
 }
 
-/// A function call; names are kept as written and are case-insensitive.
+/// A function call. Names of functions are case-insensitive; here they are in lower case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The function.

@@ -10,7 +10,10 @@ use super::{Error, Span};
 
 /// Bind parameters, by name without the `$`.
 #[derive(Clone, Debug, Default)]
-pub struct Params(pub(crate) Vec<(Box<str>, Param)>);
+pub struct Params(
+    /// Sorted by name.
+    pub(super) Vec<(Box<str>, Param)>,
+);
 
 /// A bind parameter's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,13 +37,27 @@ impl Params {
     /// uses it.
     pub fn from_json(object: &Map<String, Json>) -> Result<Self, Error> {
         let params = object.iter().map(|(name, value)| Ok((name.as_str().into(), bind(value)?)));
-        params.collect::<Result<_, Error>>().map(Self)
+        params.collect()
+    }
+
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.0.binary_search_by(|(key, _)| (**key).cmp(name)).ok()
     }
 
     /// The value bound to `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Param> {
-        self.0.iter().find(|(key, _)| &**key == name).map(|(_, param)| param)
+        self.0.get(self.position(name)?).map(|(_, param)| param)
+    }
+}
+
+impl FromIterator<(Box<str>, Param)> for Params {
+    fn from_iter<I: IntoIterator<Item = (Box<str>, Param)>>(params: I) -> Self {
+        let mut params: Vec<_> = params.into_iter().collect();
+        // The first of equal names counts.
+        params.sort_by(|a, b| a.0.cmp(&b.0));
+        params.dedup_by(|later, earlier| later.0 == earlier.0);
+        Self(params)
     }
 }
 

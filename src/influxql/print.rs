@@ -97,13 +97,19 @@ impl Display for Ident {
 
 impl Display for RegexLit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // A backslash right before the closing slash would escape that, even an escaped one: it is written by its code instead.
+        let (pattern, end) = match self.pattern.strip_suffix("\\\\") {
+            Some(rest) => (rest, "\\x5c"),
+            None => (&*self.pattern, ""),
+        };
         f.write_char('/')?;
-        for (i, part) in self.pattern.split('/').enumerate() {
+        for (i, part) in pattern.split('/').enumerate() {
             if i > 0 {
                 f.write_str("\\/")?;
             }
             f.write_str(part)?;
         }
+        f.write_str(end)?;
         f.write_char('/')
     }
 }
@@ -184,13 +190,11 @@ impl Display for VarRef {
 
 impl Display for Call {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // 1.x prints names of functions in lower case.
-        let name = self.name.name.to_ascii_lowercase();
-        // `distinct` is a keyword that is a function's name too.
-        if name == "distinct" {
-            f.write_str(&name)?;
+        // A keyword that is a function's name too.
+        if &*self.name.name == "distinct" {
+            f.write_str("distinct")?
         } else {
-            Name(&name).fmt(f)?;
+            self.name.fmt(f)?
         }
         f.write_char('(')?;
         list(f, &self.args, ", ")?;

@@ -99,7 +99,8 @@ impl Parser<'_> {
             }
             Kind::Ident => {
                 if self.eat_raw(Kind::LParen).is_some() {
-                    let name = self.ident_of(token);
+                    let mut name = self.ident_of(token);
+                    name.name.make_ascii_lowercase();
                     return self.call(name, token);
                 }
                 self.unscan(token);
@@ -110,7 +111,7 @@ impl Parser<'_> {
                 self.end = next.end;
                 match next.kind {
                     Kind::LParen => {
-                        let name = Ident { name: self.source(span(token)).into(), span: span(token) };
+                        let name = Ident { name: "distinct".into(), span: span(token) };
                         self.call(name, token)
                     }
                     Kind::Space => Ok(Tree::leaf(Expr::Distinct(self.ident()?))),
@@ -317,15 +318,11 @@ impl Parser<'_> {
         if name.is_empty() {
             return Self::plain_error("empty bound parameter", span(token));
         }
-        let message = match self.params.0.iter().find(|(key, _)| **key == *name) {
-            Some((_, Param::Invalid(why))) => why.to_string(),
+        let message = match self.params.get(&name) {
+            Some(Param::Invalid(why)) => why.to_string(),
             _ => format!("missing parameter: {name}"),
         };
         Self::plain_error(message, span(token))
-    }
-
-    fn source(&self, span: Span) -> &str {
-        span.slice(self.lexer.text)
     }
 }
 

@@ -91,7 +91,7 @@ impl<'t> Parser<'t> {
     /// Replaces a bound parameter by what its value is as a token, if it has one.
     fn substitute(&self, token: &mut Token) {
         let name = self.lexer.literal(*token);
-        let Some(index) = self.params.0.iter().position(|(key, _)| **key == *name) else { return };
+        let Some(index) = self.params.position(&name) else { return };
         let Some((_, param)) = self.params.0.get(index) else { return };
         token.kind = match param {
             Param::Identifier(_) => Kind::Ident,
