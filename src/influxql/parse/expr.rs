@@ -27,6 +27,19 @@ impl Tree {
         Self { expr, height: 1 }
     }
 
+    /// A tree whose depth isn't known any more.
+    fn measured(expr: Expr) -> Self {
+        fn height(expr: &Expr) -> u32 {
+            1 + match expr {
+                Expr::Binary(binary) => height(&binary.left).max(height(&binary.right)),
+                Expr::Call(call) => call.args.iter().map(height).max().unwrap_or(0),
+                Expr::Paren(inner, _) => height(inner),
+                _ => 0,
+            }
+        }
+        Self { height: height(&expr), expr }
+    }
+
     fn join(op: BinaryOp, left: Self, right: Self) -> Self {
         let height = 1 + left.height.max(right.height);
         Self { expr: Expr::Binary(Box::new(Binary { op, left: left.expr, right: right.expr })), height }
@@ -69,21 +82,35 @@ impl Parser<'_> {
     }
 
     /// `left op … op …`, where `op` is `AND` or `OR`.
-    fn chain(&mut self, op: BinaryOp, left: Tree) -> Result<Tree> {
+    fn chain(&mut self, op: BinaryOp, mut left: Tree) -> Result<Tree> {
         let kind = if op == BinaryOp::And { Kind::And } else { Kind::Or };
-        let mut operands = Vec::with_capacity(4);
-        operands.push(left);
+        let mut count = 1;
+        while count < FLAT && self.eat(kind).is_some() {
+            left = Tree::join(op, left, self.binary(op.precedence() + 1)?);
+            count += 1;
+        }
+        if self.peek().kind != kind {
+            return Ok(left);
+        }
+        // It is a long one: take apart what leans to the left.
+        let mut operands = Vec::with_capacity(2 * FLAT);
+        for _ in 1..count {
+            match left.expr {
+                Expr::Binary(binary) => {
+                    let Binary { left: rest, right, .. } = *binary;
+                    operands.push(Tree::measured(right));
+                    left.expr = rest;
+                }
+                other => left.expr = other,
+            }
+        }
+        operands.push(Tree::measured(left.expr));
+        operands.reverse();
         while self.eat(kind).is_some() {
             operands.push(self.binary(op.precedence() + 1)?);
         }
         let count = operands.len();
-        let mut operands = operands.into_iter();
-        if count <= FLAT {
-            let first = operands.next();
-            let tree = first.map(|first| operands.fold(first, |left, right| Tree::join(op, left, right)));
-            return tree.ok_or_else(|| Self::plain_error("missing operand", Span::default()));
-        }
-        balance(op, &mut operands, count).ok_or_else(|| Self::plain_error("missing operand", Span::default()))
+        balance(op, &mut operands.into_iter(), count).ok_or_else(|| Self::plain_error("missing operand", Span::default()))
     }
 
     fn unary(&mut self) -> Result<Tree> {
