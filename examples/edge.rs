@@ -12,7 +12,7 @@
 //! plant    < 204
 //! plant    > POST /write?db=office
 //! plant    < 403 {"code":"forbidden","message":"\"plant\" user is not authorized to write to database \"office\"","error":"\"plant\" user is not authorized to write to database \"office\""}
-//! plant    > GET /query?q=CREATE+DATABASE+%22plant%22
+//! plant    > POST /query?q=CREATE+DATABASE+%22plant%22
 //! plant    < 200 {"results":[{"statement_id":0}]}
 //! reader   > GET /query?db=plant&epoch=s&q=SELECT+usage+FROM+cpu
 //! server   < POST /api/v3/query_influxql, Bearer server-token: {"db":"factory/plant-30d","q":"SELECT usage FROM cpu","format":"jsonl"}
@@ -25,6 +25,8 @@
 //!
 //! `PROXY_TOML` below is what `v1shim --config proxy.toml` would be given.
 
+#[path = "support/stand_in.rs"]
+mod stand_in;
 #[path = "support/talk.rs"]
 mod talk;
 
@@ -92,13 +94,13 @@ pub(crate) fn app(url: &Uri) -> Result<Router, BoxError> {
 /// The whole story, as it is printed.
 pub(crate) async fn run() -> Result<String, BoxError> {
     let talk = Talk::default();
-    let server = serve(talk.server("server-token")).await?;
+    let server = serve(stand_in::server(&talk, "server-token")).await?;
     let edge = serve(app(&server.url)?).await?;
 
     let plant = talk.client("plant", &edge.url, "Token plant-token");
     plant.post("/write?db=plant&rp=month", "press,id=7 bar=3.5 1").await?;
     plant.post("/write?db=office", "desk,id=7 height=75 1").await?;
-    plant.get("/query?q=CREATE+DATABASE+%22plant%22").await?;
+    plant.post("/query?q=CREATE+DATABASE+%22plant%22", "").await?;
 
     let reader = talk.client("reader", &edge.url, "Bearer reader-token");
     reader.get("/query?db=plant&epoch=s&q=SELECT+usage+FROM+cpu").await?;

@@ -14,7 +14,7 @@
 //! server   < POST /api/v3/query_influxql, Bearer agent-token: {"db":"telegraf","q":"SELECT usage FROM cpu","format":"jsonl"}
 //! agent    < 200 {"results":[{"statement_id":0,"series":[{"name":"cpu","columns":["time","usage"],"values":[[1700000040,1.5]]}]}]}
 //! agent    > GET /query?db=telegraf&q=DROP+MEASUREMENT+cpu
-//! agent    < 400 {"code":"invalid","message":"DROP MEASUREMENT is not supported","error":"DROP MEASUREMENT is not supported","results":[{"statement_id":0,"error":"DROP MEASUREMENT is not supported"}]}
+//! agent    < 400 {"code":"invalid","message":"statement 1: DROP is not supported here: manage buckets with the server's own API instead (policy guard.drop is \"reject\")","error":"statement 1: DROP is not supported here: manage buckets with the server's own API instead (policy guard.drop is \"reject\")","results":[{"statement_id":0,"error":"statement 1: DROP is not supported here: manage buckets with the server's own API instead (policy guard.drop is \"reject\")"}]}
 //! (the server goes away)
 //! agent    > POST /write?db=telegraf
 //! agent    < 503, again in 5 s: {"code":"unavailable","message":"upstream can't be reached","error":"upstream can't be reached"}
@@ -22,6 +22,8 @@
 //!
 //! The program `v1shim` does the same with `backend.kind = "upstream"` in its `proxy.toml`.
 
+#[path = "support/stand_in.rs"]
+mod stand_in;
 #[path = "support/talk.rs"]
 mod talk;
 
@@ -55,7 +57,7 @@ pub(crate) fn app(url: &Uri) -> Result<Router, BoxError> {
 /// The whole story, as it is printed.
 pub(crate) async fn run() -> Result<String, BoxError> {
     let talk = Talk::default();
-    let server = serve(talk.server("agent-token")).await?;
+    let server = serve(stand_in::server(&talk, "agent-token")).await?;
     let shim = serve(app(&server.url)?).await?;
     let agent = talk.client("agent", &shim.url, "Token agent-token");
 

@@ -19,7 +19,7 @@ pub enum Endpoint {
     Query,
     /// v1 `/ping`
     Ping,
-    /// `/health`, which needs no credential
+    /// `/health`
     Health,
     /// Anything that isn't v1's.
     Other,
@@ -36,6 +36,16 @@ impl Endpoint {
             "/health" => Self::Health,
             _ => Self::Other,
         }
+    }
+}
+
+/// Whether a request needs no credential: `/ping`, looking at `/health`, and CORS preflight.
+#[must_use]
+pub fn is_open(method: &http::Method, path: &str, headers: &http::HeaderMap) -> bool {
+    match Endpoint::at(path) {
+        Endpoint::Ping => true,
+        Endpoint::Health if *method == http::Method::GET || *method == http::Method::HEAD => true,
+        _ => is_preflight(method, headers),
     }
 }
 

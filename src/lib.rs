@@ -62,3 +62,8 @@ pub mod upstream;
 pub use body::Body;
 pub use error::Error;
 pub use stack::{V1Shim, V1ShimLayer};
+
+/// The README's Rust is compiled and run.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

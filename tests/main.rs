@@ -3,8 +3,18 @@
 /// `proxy.toml` says the truth.
 #[cfg(feature = "server")]
 mod config;
+/// The examples do what their first lines promise.
+#[cfg(feature = "upstream")]
+mod examples;
 /// InfluxQL as 1.x reads it.
 mod influxql;
+/// Who may ask, what is asked, what may run: the layers in front of the native API.
+mod layers;
+/// A server on a socket that gives the answers recorded from InfluxDB 3 Core.
+#[cfg(feature = "upstream")]
+mod recorded;
+/// The whole stack over services that only listen.
+mod stack;
 /// The embedded store, its log on a disk that misbehaves, and its native front.
 #[cfg(feature = "embedded")]
 mod store;

@@ -7,5 +7,5 @@ mod flight;
 mod program;
 mod queries;
 mod server;
-mod stack;
+pub(crate) mod stack;
 mod writes;

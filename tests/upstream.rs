@@ -3,3 +3,4 @@
 mod catalog;
 mod client;
 mod raw;
+mod translation;

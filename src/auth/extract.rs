@@ -188,4 +188,20 @@ mod tests {
     fn a_bad_header_doesnt_spoil_a_good_url() {
         assert_eq!(taken("/query?p=T", Some("Digest x")).0, Ok(Some("T".to_owned())));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn nothing_makes_it_panic_and_nothing_stays(query in "([up]=[a-z%0-9]{0,4}|[a-z%&=+0-9]{0,6}|&){0,8}", header in "(basic|token|x)? ?[ -~]{0,20}") {
+            let mut uri: Uri = format!("/query?{query}").parse().unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, header.parse().unwrap());
+            let _ = take(&mut uri, &mut headers, true);
+            proptest::prop_assert!(headers.is_empty());
+            proptest::prop_assert_eq!(uri.path(), "/query");
+            let left = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+            proptest::prop_assert!(left.into_iter().all(|(name, _)| !is_credential(&name)));
+        }
+    }
 }

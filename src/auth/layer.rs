@@ -12,10 +12,11 @@ use tower_service::Service;
 use super::{check::identify, extract::take};
 use crate::{
     access::Identity,
-    call::{Endpoint, is_preflight},
+    call::is_open,
     config::{AuthMode, Config, Live},
     error::Error,
     service::ResponseFuture,
+    telemetry::Seen,
     types::BoxError,
 };
 
@@ -65,6 +66,9 @@ where
         let config = self.live.of(request.extensions());
         match authenticate(&config, &mut request) {
             Ok(identity) => {
+                if let Some(name) = &identity.name {
+                    Seen::token(request.extensions(), name);
+                }
                 request.extensions_mut().insert(identity);
                 ResponseFuture::inner(self.inner.call(request))
             }
@@ -75,8 +79,7 @@ where
 
 /// Who sent the request; its credentials are taken out.
 fn authenticate<B>(config: &Config, request: &mut Request<B>) -> Result<Identity, Error> {
-    let open = matches!(Endpoint::at(request.uri().path()), Endpoint::Ping | Endpoint::Health)
-        || is_preflight(request.method(), request.headers());
+    let open = is_open(request.method(), request.uri().path(), request.headers());
     let mut uri = mem::take(request.uri_mut());
     let credential = take(&mut uri, request.headers_mut(), config.auth.mode != AuthMode::None);
     *request.uri_mut() = uri;

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Live},
     error::Error,
     service::{ResponseFuture, missing_layer},
+    telemetry::Seen,
     types::BoxError,
 };
 
@@ -78,7 +79,10 @@ fn guard<B>(request: &Request<B>, config: &Config) -> Result<Option<Approved>, E
     let call = extensions.get::<Call>().ok_or_else(|| missing_layer("guard", "params"))?;
     let identity = extensions.get::<Identity>().ok_or_else(|| missing_layer("guard", "auth"))?;
     match call {
-        Call::Query(query) => approve(&query.q, &query.params, identity, config).map(Some),
+        Call::Query(query) => {
+            Seen::query(extensions, &query.q);
+            approve(&query.q, &query.params, identity, config).map(Some)
+        }
         Call::Native(native) => permit(native, request.uri().path(), identity, config).map(|()| None),
         Call::Write(_) | Call::Ping { .. } => Ok(None),
     }

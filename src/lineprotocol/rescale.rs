@@ -1,6 +1,6 @@
 //! Minutes and hours, which neither v2 nor v3 knows, become seconds; gzip bodies are unpacked under a limit.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 use super::{
     MAX_TIME, MIN_TIME, Reason,
@@ -63,7 +63,8 @@ fn rescale_line(line: &[u8], number: usize, factor: i64, out: &mut Vec<u8>) -> R
         return Err(Error::invalid(error.to_string()));
     };
     out.extend_from_slice(text.get(..raw.timestamp.start).unwrap_or_default());
-    out.extend_from_slice(seconds.to_string().as_bytes());
+    // Writing to a vector can't fail.
+    let _ = write!(out, "{seconds}");
     out.extend_from_slice(text.get(raw.timestamp.end..).unwrap_or_default());
     out.extend_from_slice(end);
     Ok(())

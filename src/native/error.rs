@@ -110,9 +110,9 @@ const LINES: usize = 100;
 pub fn decode_error(status: StatusCode, headers: &HeaderMap, body: &[u8], operation: Operation<'_>) -> Error {
     let document = serde_json::from_slice::<Document<'_>>(body).ok();
     let (text, partial) = text(status, body, document.as_ref());
-    let error = match (status.as_u16(), operation) {
-        (401, _) => return Error::new(Kind::Unauthorized, text),
-        (403, _) => return Error::new(Kind::Forbidden, text),
+    match (status.as_u16(), operation) {
+        (401, _) => Error::new(Kind::Unauthorized, text),
+        (403, _) => Error::new(Kind::Forbidden, text),
         // A v1 writer drops what it gets a 4xx for, and these may succeed later.
         (408 | 425 | 429, _) | (503 | 504, _) => {
             Error::new(Kind::Unavailable, text).blaming(Blame::Upstream).retry_after(delay(headers))
@@ -131,8 +131,7 @@ pub fn decode_error(status: StatusCode, headers: &HeaderMap, body: &[u8], operat
         (500.., _) => Error::new(Kind::BadGateway, text),
         (400..=499, _) => Error::invalid(text),
         _ => Error::new(Kind::BadGateway, format!("unexpected status {status} from the service below")),
-    };
-    error
+    }
 }
 
 /// The text of an error, and whether it is about single lines of a write.

@@ -60,6 +60,8 @@ pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 pub const FORMAT_ARROW: &str = "arrow";
 /// The first column of InfluxQL results: the measurement's name.
 pub const MEASUREMENT_COLUMN: &str = "iox::measurement";
+/// What stands in its place in the result of `EXPLAIN`.
+pub const PLAN_COLUMN: &str = "plan_type";
 /// Schema metadata: `{"tagKeyColumns":[{"tagKey":"host","columnIndex":2,"isProjected":false}]}`.
 pub const GROUP_KEY_METADATA: &str = "iox::influxql::group_key::metadata";
 /// Schema metadata of one column: what it is, for example [`COLUMN_TYPE_TAG`].

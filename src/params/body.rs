@@ -65,10 +65,10 @@ pub(super) async fn from_form(head: &Parts, form: Form, body: Bytes, config: &Co
         }
         Form::Unknown => {
             let text = text(&body)?;
-            let mut form = Raw::default();
-            form.add(text)?;
-            if form.q.is_some() {
-                raw = form;
+            // A form begins with the name of a parameter, InfluxQL with a keyword: so a `&q=` in a string misleads nobody.
+            let first = text.split(['=', '&']).next().unwrap_or_default();
+            if raw.slot(first).is_some() || matches!(first, "u" | "p") {
+                raw.add(text)?;
             } else {
                 raw.q = Some(Cow::Borrowed(text));
             }

@@ -5,8 +5,8 @@
 //!    they need ([`Native`](crate::call::Native)); where `compat.passthrough` is off they are 404.
 //! 2. **Methods.** `POST /write`, `GET` and `POST /query`, `GET` and `HEAD /ping`; any other is 405 with `Allow`.
 //! 3. **Where parameters of `/query` stand**, the first that isn't empty counts: a form body, the URL, a multipart form (a field or a file), a
-//!    body of `application/vnd.influxql`. A body of any other type, or none, is read only when the URL has no `q`: as a form when it has a
-//!    `q`, else as InfluxQL. Of `/write` they stand in the URL only.
+//!    body of `application/vnd.influxql`. A body of any other type, or none, is read only when the URL has no `q`: as a form when it
+//!    begins with the name of a parameter, else as InfluxQL. Of `/write` they stand in the URL only.
 //! 4. **Values** by profile:
 //!
 //!    | | `serverless` | `v1` |
@@ -56,6 +56,8 @@ mod layer;
 mod native;
 mod plan;
 mod query;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use layer::{Params, ParamsFuture, ParamsLayer};

@@ -9,7 +9,7 @@ use super::{
     write::{is_gzip, write},
 };
 use crate::{
-    call::{Call, Endpoint, Native, is_preflight},
+    call::{Call, Endpoint, Native, is_open},
     config::Config,
     error::{Error, Kind},
 };
@@ -34,7 +34,7 @@ pub(super) enum Form {
     Multipart(String),
     /// `application/vnd.influxql`
     InfluxQl,
-    /// Some other type, or none: a form when it has a `q`, else InfluxQL.
+    /// Some other type, or none: a form when it begins with a parameter's name, else InfluxQL.
     Unknown,
 }
 
@@ -44,11 +44,11 @@ pub(super) fn plan(head: &Parts, has_body: bool, config: &Config) -> Result<Plan
     let (method, path) = (&head.method, head.uri.path());
     let encoded = head.uri.query().unwrap_or_default();
     let endpoint = Endpoint::at(path);
-    if is_preflight(method, &head.headers) || endpoint == Endpoint::Health {
+    if endpoint != Endpoint::Ping && is_open(method, path, &head.headers) {
         return Ok(Plan::Ready(Call::Native(Native::Open)));
     }
     allowed(endpoint, method)?;
-    if endpoint == Endpoint::Other {
+    if matches!(endpoint, Endpoint::Other | Endpoint::Health) {
         if !config.compat.passthrough {
             return Err(Error::new(Kind::NotFound, "path not found"));
         }

@@ -411,3 +411,71 @@ fn is_time(expr: &Expr) -> bool {
 fn regex(pattern: &str) -> Result<Regex, Error> {
     Regex::new(pattern).map_err(|error| Error::invalid(format!("invalid regular expression {pattern:?}")).with_source(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::influxql::{Limits, Params, parse};
+
+    /// Fields and tags of the measurements that InfluxDB 1.6.7 was asked about.
+    fn stored() -> FieldsAndTags {
+        let mut stored = FieldsAndTags::default();
+        for (field, kind) in
+            [("count", "integer"), ("note", "string"), ("up", "boolean"), ("usage", "float"), ("used", "integer")]
+        {
+            stored.field("cpu", field, kind);
+        }
+        stored.tag("cpu", "host");
+        stored.tag("cpu", "region");
+        stored.field("mem", "used", "integer");
+        stored.tag("mem", "host");
+        stored
+    }
+
+    #[test]
+    fn columns_as_1_6_7_names_them() {
+        for (q, want, tags) in [
+            ("SELECT * FROM cpu", "time count host note region up usage used", ""),
+            ("SELECT * FROM cpu GROUP BY host", "time count note region up usage used", "host"),
+            ("SELECT * FROM cpu GROUP BY *", "time count note up usage used", "host region"),
+            ("SELECT * FROM cpu GROUP BY /re/", "time count note up usage used", "region"),
+            ("SELECT usage FROM cpu GROUP BY region, host", "time usage", "host region"),
+            ("SELECT usage FROM cpu GROUP BY nosuch, host", "time usage", "host nosuch"),
+            ("SELECT * FROM cpu, mem", "time count host note region up usage used", ""),
+            ("SELECT * FROM /m/", "time host used", ""),
+            (
+                "SELECT mean(usage),mean(*),mean(usage),count(/u/), mean(usage)+1, 2*count(usage), -1*mean(usage),(mean(usage)), sum(usage) AS \"my s\" FROM cpu",
+                "time mean mean_count mean_usage mean_used mean_1 count_count count_up count_usage count_used mean_2 count mean_3 mean_4 my s",
+                "",
+            ),
+            (
+                "SELECT usage+1,usage,usage*count,usage,*,host,/us/,abs(usage) FROM cpu",
+                "time usage usage_1 usage_count usage_2 count host note region up usage_3 used host_1 usage_4 used_1 abs",
+                "",
+            ),
+            ("SELECT *::tag,count,*::field FROM cpu", "time host region count count_1 note up usage used", ""),
+            ("SELECT time, usage FROM cpu", "time usage", ""),
+            ("SELECT usage, time AS t FROM cpu", "t usage", ""),
+            ("SELECT top(usage,host,region,2) FROM cpu", "time top host region", ""),
+            ("SELECT distinct usage FROM cpu", "time distinct", ""),
+            ("SELECT count(distinct(usage)),percentile(usage,50) FROM cpu", "time count percentile", ""),
+            ("SELECT usage::float, count::integer, host::tag FROM cpu", "time usage count host", ""),
+            (
+                "SELECT max(*),count(*) FROM cpu",
+                "time max_count max_up max_usage max_used count_count count_note count_up count_usage count_used",
+                "",
+            ),
+            ("SELECT mean(usage)/2 + max(usage) FROM cpu", "time mean_max", ""),
+            ("SELECT ln(usage), ln(-1*usage), usage/0, -1*usage/0,0/usage*0 FROM cpu", "time ln ln_1 usage usage_1 usage_2", ""),
+            ("SELECT *,usage FROM (select * from cpu group by host)", "time count host note region up usage used usage_1", ""),
+            ("SELECT * FROM (select mean(usage) as m, max(count) from cpu group by host)", "time host m max", ""),
+            ("SELECT * FROM (select mean(usage) as m, max(count) from cpu group by host),mem", "time host m max used", ""),
+            ("SELECT m FROM (select mean(usage) as m, max(count) from cpu group by host),mem group by *", "time m", "host"),
+            ("SELECT * FROM nosuch", "time", ""),
+        ] {
+            let statement = parse(q, &Params::default(), Limits::default()).unwrap().remove(0);
+            let columns = of_statement(&statement, &stored()).unwrap().unwrap();
+            assert_eq!((columns.columns.join(" ").as_str(), columns.tags.join(" ").as_str()), (want, tags), "{q}");
+        }
+    }
+}

@@ -61,6 +61,7 @@ pub(crate) struct Batch {
 
 /// What a decoder says, in order: a header, then rows or a series without any; a v1 reply has a header for each series.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and gone at once")]
 pub(crate) enum Event {
     Header(Header),
     Rows(Batch),

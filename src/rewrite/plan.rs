@@ -112,7 +112,10 @@ impl Planner<'_> {
         let statement = &approved.statement;
         let mut answer = Answer { messages: self.messages(statement), ..Answer::default() };
         let work = match &approved.action {
-            Action::Refuse(message) => Work::Fail(message.to_string()),
+            Action::Refuse(message) => {
+                answer.messages.clear();
+                Work::Fail(message.to_string())
+            }
             Action::Ack => Work::Nothing,
             Action::Forward => self.forward(statement, &mut answer).await?,
         };

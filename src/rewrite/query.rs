@@ -128,15 +128,14 @@ where
         Ok(Reply::new(self.shared.target.reply, body, columns, has_time)?)
     }
 
-    /// Fields and tags of these measurements.
-    async fn stored(&mut self, ask: &Ask, measurements: &[String]) -> Result<Arc<FieldsAndTags>, BoxError> {
-        let from = measurements.join(", ");
-        if let Some(known) = self.shared.schemas.get(&ask.bucket, &from, Instant::now()) {
+    /// Fields and tags of the measurements that this `FROM` names.
+    async fn stored(&mut self, ask: &Ask, from: &str) -> Result<Arc<FieldsAndTags>, BoxError> {
+        if let Some(known) = self.shared.schemas.get(&ask.bucket, from, Instant::now()) {
             return Ok(known);
         }
         let mut stored = FieldsAndTags::default();
         for (what, of_fields) in [("FIELD", true), ("TAG", false)] {
-            let text = format!("SHOW {what} KEYS FROM {from}");
+            let text = format!("SHOW {what} KEYS{from}");
             let body = self.reply(&ask.bucket, &ask.database, &text).await?;
             let names: &[&str] = if of_fields { &["fieldKey", "fieldType"] } else { &["tagKey"] };
             let columns =
@@ -156,7 +155,7 @@ where
             }
         }
         let stored = Arc::new(stored);
-        self.shared.schemas.put(&ask.bucket, &from, Arc::clone(&stored), Instant::now());
+        self.shared.schemas.put(&ask.bucket, from, Arc::clone(&stored), Instant::now());
         Ok(stored)
     }
 

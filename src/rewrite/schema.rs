@@ -16,7 +16,10 @@ const KEPT: usize = 256;
 
 /// What has been asked lately, by bucket and measurements.
 #[derive(Debug, Default)]
-pub(super) struct Schemas(Mutex<HashMap<(Box<str>, Box<str>), (Instant, Arc<FieldsAndTags>)>>);
+pub(super) struct Schemas(Mutex<HashMap<Asked, Answered>>);
+
+type Asked = (Box<str>, Box<str>);
+type Answered = (Instant, Arc<FieldsAndTags>);
 
 impl Schemas {
     pub(super) fn get(&self, bucket: &str, measurements: &str, now: Instant) -> Option<Arc<FieldsAndTags>> {

@@ -1,10 +1,15 @@
 //! Which databases a statement names, and the same statement with buckets instead: pure functions of the tree.
 
+use std::collections::BTreeSet;
+
 use crate::{
     access::Permission,
     influxql::{
         Span, StatementKind,
-        ast::{Binary, BinaryOp, Expr, Ident, Limits4, Literal, Measurement, Select, Show, ShowKind, Source, Value, VarRef},
+        ast::{
+            Binary, BinaryOp, Expr, Ident, Limits4, Literal, Measurement, MeasurementName, Select, Show, ShowKind, Source, Value,
+            VarRef,
+        },
     },
 };
 
@@ -143,14 +148,12 @@ fn each_select<'a>(select: &'a Select, visit: &mut impl FnMut(&'a Select)) {
     }
 }
 
+/// The bucket that a database and retention policy stand for.
+pub(super) type BucketOf<'a> = dyn Fn(&str, Option<&str>) -> Option<Box<str>> + 'a;
+
 /// Rewrites a statement's names: `bucket` says where a place is. When there is one bucket it is named with the request and nowhere else;
 /// several are written `"bucket".."measurement"`.
-pub(super) fn rename(
-    kind: &mut StatementKind,
-    defaults: Defaults<'_>,
-    several: bool,
-    bucket: &dyn Fn(&str, Option<&str>) -> Option<Box<str>>,
-) {
+pub(super) fn rename(kind: &mut StatementKind, defaults: Defaults<'_>, several: bool, bucket: &BucketOf<'_>) {
     let rename = Rename { several, bucket };
     match kind {
         StatementKind::Select(select) => rename.select(select, defaults),
@@ -174,7 +177,7 @@ pub(super) fn rename(
 
 struct Rename<'a> {
     several: bool,
-    bucket: &'a dyn Fn(&str, Option<&str>) -> Option<Box<str>>,
+    bucket: &'a BucketOf<'a>,
 }
 
 impl Rename<'_> {
@@ -251,19 +254,23 @@ fn mentions_time(expr: &Expr) -> bool {
     }
 }
 
-/// Where the columns of a statement's wildcards come from: the measurements of all its `FROM`s, as they stand in the text that is sent.
-pub(super) fn measurements(select: &Select) -> Vec<String> {
-    let mut names = Vec::new();
+/// ` FROM …` with the measurements of all `FROM`s of a statement, as they stand in the text that is sent; empty when there is a pattern
+/// among them, which can be any measurement.
+pub(super) fn measurements(select: &Select) -> String {
+    let mut names = BTreeSet::new();
+    let mut pattern = false;
     each_select(select, &mut |select| {
         for source in &select.from {
             if let Source::Measurement(measurement) = source {
-                names.push(measurement.to_string());
+                pattern |= matches!(measurement.name, MeasurementName::Regex(_));
+                names.insert(measurement.to_string());
             }
         }
     });
-    names.sort();
-    names.dedup();
-    names
+    if pattern || names.is_empty() {
+        return String::new();
+    }
+    format!(" FROM {}", names.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! | where to | scheme, authority and base path of `upstream.url`; the path and query of the request are joined to the base as they are |
 //! | protocol | HTTP/1.1, or h2 where the server offers it by ALPN; TLS by rustls with the system's roots (or any `ClientConfig`) |
 //! | headers | hop-by-hop ones are removed both ways, `Host` is the upstream's; everything else is left alone |
-//! | credentials | the request's own `Authorization`; a request of somebody who is known here and brings none gets `upstream.token` |
+//! | credentials | the request's own `Authorization`, which the layers have settled; `upstream.token` only for calls of the shim's own |
 //! | bodies | streamed both ways, never held; trailers too |
 //! | time | `connect_timeout` up to the end of the TLS handshake; `timeout` without a sign of life, before and within the answer |
 //!

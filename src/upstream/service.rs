@@ -21,7 +21,6 @@ use super::{
     request::{Base, authorization, prepare_headers, strip_connection},
 };
 use crate::{
-    access::Identity,
     body::Body,
     config,
     error::{Error, Kind},
@@ -37,6 +36,7 @@ struct Inner {
     base: Base,
     api: Api,
     org: Box<str>,
+    /// For calls of our own. Those of clients bring theirs: one without any must not borrow it.
     authorization: Option<HeaderValue>,
     timeout: Duration,
     client: Client,
@@ -123,12 +123,6 @@ impl Inner {
         // How the client spoke to us says nothing about the upstream's connection.
         parts.version = Version::HTTP_11;
         prepare_headers(&mut parts.headers);
-        // Only for somebody whom `auth` has let in: a request that nobody has looked at must not borrow our rights.
-        if let (Some(value), Some(_), false) =
-            (&self.authorization, parts.extensions.get::<Identity>(), parts.headers.contains_key(AUTHORIZATION))
-        {
-            parts.headers.insert(AUTHORIZATION, value.clone());
-        }
 
         let progress = Progress::new();
         let body = match body.as_full() {

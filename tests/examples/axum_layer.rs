@@ -2,7 +2,7 @@
 
 use super::http::{Server, get};
 
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../../examples/axum_layer.rs"]
 mod example;
 

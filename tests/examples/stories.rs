@@ -1,9 +1,12 @@
 //! The examples that tell a story print what their first lines say.
 
-#[allow(dead_code, unreachable_pub, missing_docs)]
+// Each is a program of its own, with its own copy of what they have in common.
+#![allow(clippy::duplicate_mod)]
+
+#[allow(dead_code)]
 #[path = "../../examples/edge.rs"]
 mod edge;
-#[allow(dead_code, unreachable_pub, missing_docs)]
+#[allow(dead_code)]
 #[path = "../../examples/sidecar.rs"]
 mod sidecar;
 

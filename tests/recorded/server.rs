@@ -135,20 +135,25 @@ impl Meaning {
         Self { method: method.clone(), path: path.to_owned(), params, gzip, body }
     }
 
-    /// `SHOW TAG KEYS` and `SHOW FIELD KEYS` of one measurement are the rows of that measurement in the recorded answer for all: that was
-    /// recorded for `cpu`, and the server's other measurements are no different.
+    /// `SHOW TAG KEYS` and `SHOW FIELD KEYS` of some measurements are the rows of these in the recorded answer for all: that was recorded for
+    /// `cpu`, and the server's other measurements are no different.
     fn derived(&self, recording: &Recording) -> Option<String> {
         let Body::Query(query) = &self.body else { return None };
         let q = query["q"].as_str()?;
         let whole = ["SHOW TAG KEYS", "SHOW FIELD KEYS"].into_iter().find(|whole| q.starts_with(&format!("{whole} FROM ")))?;
-        let wanted = q.strip_prefix(whole)?.strip_prefix(" FROM ")?.trim_matches('"').to_owned();
+        let wanted = q.strip_prefix(whole)?.strip_prefix(" FROM ")?;
+        let pattern = match wanted.strip_prefix('/').and_then(|wanted| wanted.strip_suffix('/')) {
+            Some(pattern) => pattern.to_owned(),
+            None => format!("^{}$", regex::escape(wanted.trim_matches('"'))),
+        };
+        let wanted = regex::Regex::new(&pattern).unwrap();
         let all = recording
             .group("query_influxql jsonl")
             .find(|exchange| exchange.request.json().is_some_and(|body| body["q"] == whole && body["db"] == query["db"]))?;
         let all = String::from_utf8(all.response.body()).unwrap();
         let rows = all.lines().filter(|line| {
             let row: Value = serde_json::from_str(line).unwrap();
-            row["iox::measurement"] == wanted.as_str()
+            wanted.is_match(row["iox::measurement"].as_str().unwrap())
         });
         Some(rows.map(|row| format!("{row}\n")).collect())
     }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{Frames, nonsense};
 use crate::{
     error::Error,
-    native::{GROUP_KEY_METADATA, MEASUREMENT_COLUMN},
+    native::{GROUP_KEY_METADATA, MEASUREMENT_COLUMN, PLAN_COLUMN},
     respond::table::{Batch, Cell, Column, Event, Header},
 };
 
@@ -94,7 +94,9 @@ impl Arrow {
                 continue;
             }
             if self.ended {
-                return Ok(None);
+                self.decoder.finish().map_err(nonsense)?;
+                // A statement without rows has a schema at least.
+                return if self.layout.is_some() { Ok(None) } else { Err(nonsense("a reply without a schema")) };
             }
             match self.frames.next().await? {
                 Some(frame) => {
@@ -109,9 +111,7 @@ impl Arrow {
                     if self.layout.is_none() {
                         // The decoder looks at a schema only when something follows it, and its body is empty.
                         self.buffer = Buffer::from(END);
-                        continue;
                     }
-                    self.decoder.finish().map_err(nonsense)?;
                 }
             }
         }
@@ -154,7 +154,8 @@ fn layout(schema: &Schema) -> Result<(Layout, Header), Error> {
     if let Some(wrong) = key.tag_key_columns.iter().find(|tag| tag.column_index >= fields.len()) {
         return Err(nonsense(format!("there is no column {}", wrong.column_index)));
     }
-    let name = fields.iter().position(|field| field.name() == MEASUREMENT_COLUMN);
+    let name =
+        [MEASUREMENT_COLUMN, PLAN_COLUMN].into_iter().find_map(|name| fields.iter().position(|field| field.name() == name));
     let hidden = |index: usize| key.tag_key_columns.iter().any(|tag| tag.column_index == index && !tag.is_projected);
     let columns: Vec<usize> = (0..fields.len()).filter(|&index| Some(index) != name && !hidden(index)).collect();
     let header = Header {

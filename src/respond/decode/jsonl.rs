@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{Frames, lines::Lines, nonsense};
 use crate::{
     error::Error,
-    native::MEASUREMENT_COLUMN,
+    native::{MEASUREMENT_COLUMN, PLAN_COLUMN},
     respond::{
         Columns,
         table::{Batch, Column, Event, Header, Value},
@@ -85,8 +85,7 @@ impl Columns {
     /// Of a statement that isn't ours to foresee: all that its first row has, in that order.
     fn from_row(line: &[u8]) -> Result<Self, Error> {
         let row: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).map_err(nonsense)?;
-        let columns =
-            row.into_iter().map(|(name, _)| name.into()).filter(|name: &Box<str>| &**name != MEASUREMENT_COLUMN).collect();
+        let columns = row.into_iter().map(|(name, _)| name).filter(|name| !is_name(name)).map(Into::into).collect();
         Ok(Self { tags: Vec::new(), columns, has_time: false })
     }
 }
@@ -180,7 +179,7 @@ impl<'de> Visitor<'de> for Row<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
-            if key == MEASUREMENT_COLUMN {
+            if is_name(&key) && !self.layout.places.contains_key(&*key) {
                 let name = value(map.next_value::<&RawValue>()?).map_err(serde::de::Error::custom)?;
                 if let Some(slot) = self.rows.names.last_mut() {
                     *slot = name;
@@ -198,6 +197,11 @@ impl<'de> Visitor<'de> for Row<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether this member names the series.
+fn is_name(key: &str) -> bool {
+    key == MEASUREMENT_COLUMN || key == PLAN_COLUMN
 }
 
 /// A member's name, borrowed unless it is escaped.

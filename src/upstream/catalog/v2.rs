@@ -69,10 +69,10 @@ pub(super) async fn ask(upstream: &Upstream) -> Result<Names, Error> {
         }
     }
     let dbrps: Dbrps = get(upstream, &format!("/api/v2/dbrps?{org}")).await?;
-    Ok(names(dbrps, buckets))
+    Ok(names(dbrps, &buckets))
 }
 
-fn names(dbrps: Dbrps, buckets: Vec<BucketRow>) -> Names {
+fn names(dbrps: Dbrps, buckets: &[BucketRow]) -> Names {
     let by_id: HashMap<&str, &BucketRow> = buckets.iter().map(|bucket| (&*bucket.id, bucket)).collect();
     let explicit = dbrps
         .content
@@ -112,7 +112,7 @@ mod tests {
             {"id":"b1","name":"metrics","retentionRules":[{"type":"expire","everySeconds":604800}]},
             {"id":"b2","name":"tg","retentionRules":[]}]}"#;
         let buckets: Buckets = serde_json::from_str(buckets).unwrap();
-        let names = names(serde_json::from_str(dbrps).unwrap(), buckets.buckets);
+        let names = names(serde_json::from_str(dbrps).unwrap(), &buckets.buckets);
         let table = [
             ("tg", None, Some("metrics")),
             ("tg", Some("week"), Some("metrics")),

@@ -1,0 +1,223 @@
+//! What a v1 client hears when the server behind the shim fails: may it succeed later, 503 with `Retry-After` (a v1 writer keeps its batch); will
+//! it never, 4xx with 1.x's phrase (it drops it).
+
+use std::time::Duration;
+
+use http::{Method, Request};
+use serde_json::Value;
+use tokio::{
+    io::AsyncWriteExt,
+    sync::{Mutex, mpsc},
+};
+use tower::Layer;
+use v1shim::{
+    Body, V1Shim, V1ShimLayer, config,
+    config::{AuthMode, Backend, Config},
+    native::Api,
+    upstream::Upstream,
+};
+
+use super::{
+    client,
+    raw::{Raw, nobody, read_request, reply},
+};
+use crate::recorded::stack::{Answer, ask};
+
+fn shim(url: &str, api: Api) -> V1Shim<Upstream> {
+    let upstream = config::Upstream { api, org: "o".into(), ..client::config(url) };
+    let mut config = Config::default();
+    config.auth.mode = AuthMode::Passthrough;
+    config.backend = Backend::Upstream(upstream.clone());
+    V1ShimLayer::new(config).layer(Upstream::new(&upstream).unwrap())
+}
+
+fn write() -> Request<Body> {
+    Request::post("/write?db=tele").header("authorization", "Token t").body(Body::from("m v=1 1\nm v=2 2")).unwrap()
+}
+
+fn query(q: &str) -> Request<Body> {
+    let pairs = [("db", "tele"), ("q", q), ("epoch", "ns")];
+    let query: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    Request::get(format!("/query?{query}")).header("authorization", "Token t").body(Body::empty()).unwrap()
+}
+
+fn retry_after(answer: &Answer) -> Option<u64> {
+    answer.headers.get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap())
+}
+
+struct Row {
+    api: Api,
+    status: &'static str,
+    headers: &'static str,
+    body: &'static str,
+    becomes: u16,
+    retry: Option<u64>,
+    message: &'static str,
+}
+
+const fn row(status: &'static str, body: &'static str, becomes: u16, message: &'static str) -> Row {
+    Row { api: Api::V3, status, headers: "", body, becomes, retry: None, message }
+}
+
+#[tokio::test]
+async fn answers_to_writes() {
+    const JSON: &str = "content-type: application/json\r\n";
+    let rows = [
+        row("204 No Content", "", 204, ""),
+        Row { headers: "retry-after: 7\r\n", retry: Some(7), ..row("429 Too Many Requests", "slow down", 503, "slow down") },
+        Row { retry: Some(5), ..row("429 Too Many Requests", "", 503, "too many requests") },
+        Row { retry: Some(5), ..row("408 Request Timeout", "", 503, "request timeout") },
+        Row { headers: "retry-after: 30\r\n", retry: Some(30), ..row("503 Service Unavailable", "busy", 503, "busy") },
+        Row { retry: Some(5), ..row("504 Gateway Timeout", "<html>504</html>", 503, "gateway timeout") },
+        row("401 Unauthorized", r#"{"error": "the request was not authenticated"}"#, 401, "the request was not authenticated"),
+        row("403 Forbidden", r#"{"error": "not allowed to write"}"#, 403, "not allowed to write"),
+        row("413 Payload Too Large", "request body too large", 413, "request body too large"),
+        // 3 Core's words for a partial write, and the 500 that its v2 endpoint makes of it.
+        Row {
+            headers: JSON,
+            ..row(
+                "400 Bad Request",
+                r#"{"error":"partial write of line protocol occurred","data":[{"error_message":"No fields were provided","line_number":2,"original_line":"m v=2"}]}"#,
+                400,
+                "partial write: unable to parse 'm v=2': No fields were provided (line 2) dropped=1",
+            )
+        },
+        Row {
+            api: Api::V2,
+            headers: JSON,
+            ..row(
+                "500 Internal Server Error",
+                r#"{"code":"internal error","message":"failure writing points to database: partial write: points beyond retention policy dropped=1"}"#,
+                400,
+                "partial write: points beyond retention policy dropped=1",
+            )
+        },
+        Row {
+            api: Api::V2,
+            headers: JSON,
+            ..row(
+                "422 Unprocessable Entity",
+                r#"{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: input field \"v\" on measurement \"m\" is type float, already exists as type string dropped=1"}"#,
+                400,
+                "partial write: field type conflict: input field \"v\" on measurement \"m\" is type float, already exists as type string dropped=1",
+            )
+        },
+        Row {
+            api: Api::V2,
+            headers: JSON,
+            ..row(
+                "404 Not Found",
+                r#"{"code":"not found","message":"bucket \"tele\" not found"}"#,
+                404,
+                "database not found: \"tele\"",
+            )
+        },
+    ];
+    for row in rows {
+        let server = Raw::answering(if row.status.starts_with("204") {
+            "HTTP/1.1 204 No Content\r\n\r\n".to_owned()
+        } else {
+            reply(row.status, row.headers, row.body)
+        })
+        .await;
+        let answer = ask(&shim(&server.url(), row.api), write()).await;
+        assert_eq!(answer.status.as_u16(), row.becomes, "{}: {answer:?}", row.status);
+        assert_eq!(retry_after(&answer), row.retry, "{}", row.status);
+        if row.becomes != 204 {
+            assert_eq!(answer.error(), row.message, "{}", row.status);
+        }
+        assert_eq!(answer.headers.contains_key("www-authenticate"), row.becomes == 401, "{}", row.status);
+    }
+}
+
+#[tokio::test]
+async fn no_answers_to_writes() {
+    let silent = Raw::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    let closing = Raw::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+    })
+    .await;
+    for (url, message) in [
+        (nobody().await, "upstream can't be reached"),
+        (silent.url(), "upstream did not answer in time"),
+        (closing.url(), "connection to upstream broke before it answered"),
+    ] {
+        let answer = ask(&shim(&url, Api::V3), write()).await;
+        assert_eq!((answer.status.as_u16(), retry_after(&answer), &*answer.error()), (503, Some(5), message));
+        let answer = ask(&shim(&url, Api::V3), query("SELECT v FROM m")).await;
+        assert_eq!((answer.status.as_u16(), retry_after(&answer)), (503, Some(5)), "{answer:?}");
+    }
+    let garbage = Raw::answering("SSH-2.0-OpenSSH_9.6\r\n").await;
+    let answer = ask(&shim(&garbage.url(), Api::V3), write()).await;
+    assert_eq!((answer.status.as_u16(), &*answer.error()), (502, "upstream answered something that is not HTTP"));
+}
+
+#[tokio::test]
+async fn a_query_reply_that_breaks_off_is_never_taken_for_a_whole_one() {
+    let rows: String =
+        (0..3).map(|i| format!("{{\"iox::measurement\":\"m\",\"time\":\"1970-01-01T00:00:0{i}\",\"v\":{i}.5}}\n")).collect();
+    // In the middle of a row, behind a row, and with a length that was promised.
+    let half = &rows[..rows.len() - 10];
+    for broken in [
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{half}\r\n", half.len()),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{rows}\r\n", rows.len()),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{rows}", rows.len() + 100),
+    ] {
+        let server = Raw::start(move |_, mut stream| {
+            let broken = broken.clone();
+            async move {
+                while let Some(request) = read_request(&mut stream).await {
+                    let metadata = request.contains("SHOW ");
+                    let answer = if metadata { reply("200 OK", "", "") } else { broken.clone() };
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    if !metadata {
+                        return;
+                    }
+                }
+            }
+        })
+        .await;
+        let answer = ask(&shim(&server.url(), Api::V3), query("SELECT v FROM m; SELECT v FROM m")).await;
+        let document: Value = serde_json::from_slice(&answer.body).expect("a whole document");
+        let error = document["results"][0]["error"].as_str().or_else(|| document["error"].as_str()).expect("an error");
+        assert!(error.contains("broke off"), "{document}");
+        assert_eq!(document["results"][1]["error"], "not executed", "{document}");
+    }
+}
+
+#[tokio::test]
+async fn other_paths_pass_untouched() {
+    let (seen, requests) = mpsc::channel(8);
+    let requests = Mutex::new(requests);
+    let server = Raw::start(move |_, mut stream| {
+        let seen = seen.clone();
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                seen.send(request).await.unwrap();
+                let headers = "content-type: text/odd\r\nx-platform-error-code: teapot\r\n";
+                stream.write_all(reply("418 I'm a teapot", headers, "{\"raw\": true}").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let shim = shim(&format!("{}/base", server.url()), Api::V3);
+    for (method, target, body) in [
+        (Method::GET, "/api/v2/me?u=%20x", ""),
+        (Method::PUT, "/api/v3/configure/x//y", "{\"a\":1}"),
+        (Method::DELETE, "/a;b=c?%F0%9F%90%88", ""),
+    ] {
+        let request =
+            Request::builder().method(&method).uri(target).header("authorization", "Bearer t").header("x-custom", "kept");
+        let answer = ask(&shim, request.body(Body::from(body)).unwrap()).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (418, "{\"raw\": true}"));
+        assert_eq!(answer.headers["x-platform-error-code"], "teapot");
+        let sent = requests.lock().await.recv().await.unwrap();
+        assert!(sent.starts_with(&format!("{method} /base{target} HTTP/1.1\r\n")), "{sent}");
+        assert!(sent.contains("x-custom: kept\r\n") && sent.ends_with(&format!("\r\n\r\n{body}")), "{sent}");
+        assert!(sent.to_lowercase().contains("authorization: bearer t\r\n"), "{sent}");
+    }
+}
