@@ -102,3 +102,21 @@ fn every_recorded_query_is_accepted_or_refused_as_by_1x_and_prints_to_what_parse
     assert!(count > 0, "no cases");
     assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
 }
+
+/// Queries with line ends, spaces and ends of text in all places, each with the message that 1.6.7 gives, or `ok`.
+#[test]
+fn messages_name_the_places_that_1x_names() {
+    let recorded = include_str!("cases/influxql/places.jsonl");
+    let mut failures = Vec::new();
+    for line in recorded.lines() {
+        let [query, expected]: [String; 2] = serde_json::from_str(line).unwrap();
+        let actual = match parse(&query, &Params::default(), Limits::default()) {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.message().to_owned(),
+        };
+        if actual != expected {
+            failures.push(format!("{query:?}\n  expected {expected}\n  got      {actual}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}

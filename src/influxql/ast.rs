@@ -244,7 +244,7 @@ pub enum Expr {
     /// A literal value.
     Literal(Literal),
     /// `( … )`
-    Paren(Box<Expr>, Span),
+    Paren(Box<Self>, Span),
     /// A regular expression, as an operand of `=~` and `!~` or as a selection of fields.
     Regex(RegexLit),
     /// A field, a tag or `time`.

@@ -97,7 +97,7 @@ pub fn format_go_duration(nanos: i64) -> String {
             let minutes = nanos / (60 * second);
             let rest = nanos % (60 * second);
             let mut seconds = format!("{}", rest / second);
-            if rest % second != 0 {
+            if !rest.is_multiple_of(second) {
                 let digits = format!("{:09}", rest % second);
                 seconds = format!("{seconds}.{}", digits.trim_end_matches('0'));
             }

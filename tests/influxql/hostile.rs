@@ -108,7 +108,7 @@ fn the_deepest_that_is_accepted_is_no_problem_either() {
     assert!(everything(text).is_ok());
     let text = format!("SELECT v{} FROM m", "+v".repeat(399));
     assert!(everything(text).is_ok());
-    let text = format!("SELECT {}{} FROM m", "(v+".repeat(63), format!("v{}{}", "*v".repeat(270), ")".repeat(63)));
+    let text = format!("SELECT {}v{}{} FROM m", "(v+".repeat(63), "*v".repeat(270), ")".repeat(63));
     assert!(everything(text).is_ok());
 }
 

@@ -88,7 +88,7 @@ fn expr(ops: &'static [BinaryOp]) -> BoxedStrategy<Expr> {
             }),
             ("[a-z_][a-z_]{0,5}x", prop::collection::vec(prop_oneof![inner.clone(), pattern().prop_map(Expr::Regex)], 0..3))
                 .prop_map(|(name, args)| Expr::Call(Call { name: ident(name), args, span: NOWHERE })),
-            inner.clone().prop_map(|inner| Expr::Paren(Box::new(inner), NOWHERE)),
+            inner.prop_map(|inner| Expr::Paren(Box::new(inner), NOWHERE)),
             var_ref().prop_map(|right| {
                 let left = Expr::Literal(Literal { value: Value::Integer(-1), span: NOWHERE });
                 Expr::Binary(Box::new(Binary { op: BinaryOp::Mul, left, right }))

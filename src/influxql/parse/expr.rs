@@ -237,12 +237,13 @@ impl Parser<'_> {
     /// `a`, `a.b.c`, `a::type`
     pub(super) fn var_ref(&mut self) -> Result<VarRef> {
         let mut segments = self.segments()?;
-        let name = if segments.len() == 1 {
-            segments.pop().unwrap_or_else(|| unreachable_ident())
-        } else {
-            let names: Vec<&str> = segments.iter().map(|segment| &*segment.name).collect();
-            let start = segments.first().map_or(0, |first| first.span.start);
-            Ident { name: names.join(".").into(), span: self.since(start) }
+        let name = match segments.pop() {
+            Some(only) if segments.is_empty() => only,
+            last => {
+                let names: Vec<&str> = segments.iter().chain(&last).map(|segment| &*segment.name).collect();
+                let start = segments.first().map_or(0, |first| first.span.start);
+                Ident { name: names.join(".").into(), span: self.since(start) }
+            }
         };
         let cast = if self.eat_raw(Kind::DoubleColon).is_some() { Some(self.cast()?) } else { None };
         Ok(VarRef { name, cast })
@@ -351,10 +352,6 @@ impl Parser<'_> {
         };
         Self::plain_error(message, span(token))
     }
-}
-
-fn unreachable_ident() -> Ident {
-    Ident { name: "".into(), span: Span::default() }
 }
 
 /// The next `count` operands as a tree of least depth.

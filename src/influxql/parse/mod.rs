@@ -29,13 +29,28 @@ pub fn parse(text: &str, params: &Params, limits: Limits) -> Result<Vec<Statemen
         let message = format!("query is too long: {} bytes, at most {max_len} are allowed", text.len());
         return Err(Error::new(message, Span::default()));
     }
-    let mut parser =
-        Parser { lexer: Lexer { text }, params, limits, depth: 0, pos: 0, cache: None, end: 0, eof_read: false, eof_at: 0 };
+    // 1.x's HTTP handler trims the query before it is parsed, and so counts from the first character that is left.
+    let trimmed = text.trim_end();
+    let origin = u32::try_from(trimmed.len() - trimmed.trim_start().len()).unwrap_or_default();
+    let mut parser = Parser {
+        lexer: Lexer { text: trimmed },
+        origin,
+        params,
+        limits,
+        depth: 0,
+        pos: origin,
+        cache: None,
+        end: origin,
+        eof_read: false,
+        eof_at: 0,
+    };
     parser.query()
 }
 
 pub(super) struct Parser<'t> {
     lexer: Lexer<'t>,
+    /// Where the text begins, spaces aside.
+    origin: u32,
     params: &'t Params,
     limits: Limits,
     /// How many parentheses, calls and subqueries are open.
@@ -234,7 +249,7 @@ impl<'t> Parser<'t> {
 
     /// Line and character where 1.x says that `token` is, both from 1.
     fn place(&self, token: Token) -> (usize, usize) {
-        let head = self.lexer.text.get(..token.at as usize).unwrap_or_default();
+        let head = self.lexer.text.get(self.origin as usize..token.at as usize).unwrap_or_default();
         let (mut line, mut char) = (1, 1);
         let mut chars = head.chars().peekable();
         while let Some(next) = chars.next() {

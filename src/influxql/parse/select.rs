@@ -379,10 +379,9 @@ fn dimension(mut expr: Expr) -> Result<Dimension> {
             Value::String(text) if super::super::time::looks_like_time(text) => {}
             _ => return refuse("time dimension offset must be duration or now()"),
         },
-        Some(Expr::Call(now)) if now.name.name.eq_ignore_ascii_case("now") => {
-            if !now.args.is_empty() {
-                return refuse("time dimension offset now() function requires no arguments");
-            }
+        Some(Expr::Call(now)) if &*now.name.name == "now" && now.args.is_empty() => {}
+        Some(Expr::Call(now)) if &*now.name.name == "now" => {
+            return refuse("time dimension offset now() function requires no arguments");
         }
         Some(Expr::Call(_)) => return refuse("time dimension offset function must be now()"),
         Some(_) => return refuse("time dimension offset must be duration or now()"),

@@ -1,4 +1,4 @@
-//! Regular expressions: InfluxQL has Go's (RE2) syntax, for the [`regex`](::regex) crate it is translated.
+//! Regular expressions: InfluxQL has Go's (RE2) syntax, for the `regex` crate it is translated.
 //!
 //! The two are cousins, but `\d`, `\w`, `\s` and `\b` are about ASCII in Go, a brace that starts no repetition stands for itself, and
 //! `[a&&b]` is a class of three characters.

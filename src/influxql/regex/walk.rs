@@ -236,7 +236,7 @@ fn hexadecimal<'p>(here: &'p str, after: &'p str) -> Result<(char, &'p str)> {
     let mut code: u32 = 0;
     let mut add = |digit: Option<char>| {
         code = code.checked_mul(16)?.checked_add(digit?.to_digit(16)?)?;
-        char::from_u32(code).or((code < 0x11_0000).then_some(char::REPLACEMENT_CHARACTER))
+        char::from_u32(code).or_else(|| (code < 0x11_0000).then_some(char::REPLACEMENT_CHARACTER))
     };
     let mut found = None;
     if after.starts_with('{') {
