@@ -6,6 +6,7 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use bytes::Bytes;
 use http::{HeaderMap, Uri, header::AUTHORIZATION, uri::PathAndQuery};
 
 use crate::{
@@ -64,7 +65,8 @@ fn take_from_uri(uri: &mut Uri) -> Option<Secret> {
     }
     let mut parts = std::mem::take(uri).into_parts();
     // Parts of what was a URI make one again; if ever not, nothing of it may go on.
-    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(rest).unwrap_or_else(|_| PathAndQuery::from_static("/")));
+    parts.path_and_query =
+        Some(PathAndQuery::from_maybe_shared(Bytes::from(rest)).unwrap_or_else(|_| PathAndQuery::from_static("/")));
     *uri = Uri::from_parts(parts).unwrap_or_default();
     token
 }

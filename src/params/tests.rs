@@ -105,7 +105,7 @@ fn names_of_databases() {
         (Some("my%20db%2Fx"), None, None),
         (Some("a%00"), Some("invalid database name \"a\\0\": a character can't be printed"), Some("")),
     ] {
-        let uri = name.map_or("/write".to_owned(), |name| format!("/write?db={name}"));
+        let uri = name.map_or_else(|| "/write".to_owned(), |name| format!("/write?db={name}"));
         assert_eq!(write(&uri, SERVERLESS).err().as_deref(), serverless, "{uri}");
         assert_eq!(write(&uri, V1).is_err(), v1.is_some(), "{uri}");
         if let Some(text @ "database is required") = v1 {
@@ -149,7 +149,9 @@ fn encodings() {
         (&["zstd"], None),
     ] {
         let mut headers = HeaderMap::new();
-        values.iter().for_each(|value| drop(headers.append(CONTENT_ENCODING, value.parse().unwrap())));
+        for value in values {
+            headers.append(CONTENT_ENCODING, value.parse().unwrap());
+        }
         match is_gzip(&headers) {
             Ok(found) => assert_eq!(Some(found), gzip, "{values:?}"),
             Err(error) => {
