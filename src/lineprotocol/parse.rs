@@ -199,7 +199,8 @@ impl<'a> Source<'a> {
         }
         // The first byte is part of the name whatever it is.
         let mut end = self.find(1, b", ").ok_or(Reason::MissingFields)?;
-        let measurement = self.unescape(0, end, b", ");
+        // 1.x unescapes more in a measurement than needs to be escaped there.
+        let measurement = self.unescape(0, end, b",\"= ");
         let mut tags = SmallVec::new();
         while self.at(end) == Some(b',') {
             let start = end + 1;

@@ -223,7 +223,7 @@ fn names_and_their_escapes() {
         ("m,a\\=b=c f=1", "m", vec![("a=b", "c")], "f"),
         ("m\\ x,a\\ b=c\\,d\\ e f\\ g=1", "m x", vec![("a b", "c,d e")], "f g"),
         ("m\\,x f=1", "m,x", vec![], "f"),
-        ("m\\=x f=1", "m\\=x", vec![], "f"),
+        ("m\\=x\\\" f=1", "m=x\"", vec![], "f"),
         ("m=x f=1", "m=x", vec![], "f"),
         ("m\\x,a\\x=b\\x f\\x=1", "m\\x", vec![("a\\x", "b\\x")], "f\\x"),
         ("m a\"b=1", "m", vec![], "a\"b"),
