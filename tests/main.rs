@@ -10,6 +10,9 @@ mod examples;
 mod influxql;
 /// Who may ask, what is asked, what may run: the layers in front of the native API.
 mod layers;
+/// InfluxQL against what InfluxDB 1.6.7 answers.
+#[cfg(feature = "embedded")]
+mod query;
 /// A server on a socket that gives the answers recorded from InfluxDB 3 Core.
 #[cfg(feature = "upstream")]
 mod recorded;

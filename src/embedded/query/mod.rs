@@ -1,29 +1,79 @@
 //! InfluxQL over [`Tables`](crate::embedded::Tables): a statement's tree is resolved against the schemas into a typed plan, which small
 //! vectorized operators carry out, batch by batch.
+//!
+//! ```text
+//!  tree ─▶ resolve ─▶ plan (ir) ─▶ rows: scan, WHERE, types ─▶ raw: merge series by time ──────────────────────┐
+//!           time_range · condition · fields · functions    └▶ calls: fold windows ─▶ transform ─▶ fill ─▶ join ─▶ output
+//! ```
+//!
+//! Its meaning is that of InfluxDB 1.6.7 (1.8 where they differ), asked about with recorded cases in `tests/cases/query`.
+//! <https://docs.influxdata.com/influxdb/v1/query_language/>
 
+mod aggregate;
+mod calls;
+mod condition;
 mod context;
+mod describe;
+mod expr;
+mod fields;
+mod fill;
+mod functions;
+mod ir;
+mod math;
+mod merge;
+mod output;
+mod pattern;
+mod raw;
+mod resolve;
+mod rows;
+mod show;
+mod time_range;
+mod transform;
 mod value;
+mod window;
 
 pub use context::{Context, Limits, MemoryPool};
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 
-use crate::{error::Error, error::Kind, influxql::Statement};
+use self::{context::Budget, output::Output};
+use crate::{
+    error::{Error, Kind},
+    influxql::{Statement, StatementKind},
+};
 
 /// A statement, ready to run.
 pub struct Plan<'a> {
     context: Context<'a>,
     schema: SchemaRef,
+    kind: PlanKind,
+}
+
+enum PlanKind {
+    Select(Box<ir::Select>),
+    Show(show::Plan),
 }
 
 /// Resolves a statement: which columns it gives is known afterwards, nothing has been read yet.
 ///
 /// # Errors
 /// For statements that make no sense, in 1.x's words, and for what isn't implemented ([`Kind::NotImplemented`]).
-pub fn plan<'a>(_statement: &Statement, context: &Context<'a>) -> Result<Plan<'a>, Error> {
-    let _ = Plan { context: *context, schema: Schema::empty().into() };
-    Err(Error::new(Kind::NotImplemented, "not implemented: queries"))
+pub fn plan<'a>(statement: &Statement, context: &Context<'a>) -> Result<Plan<'a>, Error> {
+    let (kind, schema) = match &statement.kind {
+        StatementKind::Select(select) => {
+            let select = Box::new(resolve::select(select, context)?);
+            let schema = output::schema(&select);
+            (PlanKind::Select(select), schema)
+        }
+        StatementKind::Show(show) => {
+            let plan = show::plan(show, context)?;
+            let schema = plan.schema();
+            (PlanKind::Show(plan), schema)
+        }
+        _ => return Err(Error::new(Kind::NotImplemented, "not implemented: this kind of statement")),
+    };
+    Ok(Plan { context: *context, schema, kind })
 }
 
 impl Plan<'_> {
@@ -34,14 +84,31 @@ impl Plan<'_> {
         SchemaRef::clone(&self.schema)
     }
 
-    /// Runs it, handing over the batches. Rows are sorted by measurement, group tags and time (all backwards with `ORDER BY time DESC`, as in 1.x).
-    /// It blocks: for a thread that may.
+    /// Runs it, handing over the batches. Rows are sorted by measurement, group tags and time (all backwards with `ORDER BY time DESC`,
+    /// as in 1.x). It blocks: for a thread that may.
     ///
     /// # Errors
     /// Those of the store and of `sink`, which end it; over the memory budget; cancelled.
-    pub fn run(&self, _sink: &mut dyn FnMut(RecordBatch) -> Result<(), Error>) -> Result<(), Error> {
-        let _ = self.context;
-        Ok(())
+    pub fn run(&self, sink: &mut dyn FnMut(RecordBatch) -> Result<(), Error>) -> Result<(), Error> {
+        let budget = Budget::new(&self.context);
+        match &self.kind {
+            PlanKind::Show(plan) => plan.run(&self.schema, &budget, sink),
+            PlanKind::Select(select) => {
+                let mut output = Output::new(select, SchemaRef::clone(&self.schema), sink);
+                let mut sources: Vec<_> = select.sources.iter().collect();
+                if !select.ascending {
+                    sources.reverse();
+                }
+                for source in sources {
+                    if select.calls.is_empty() {
+                        raw::run(select, source, &budget, &mut output)?;
+                    } else {
+                        calls::run(select, source, &budget, &mut output)?;
+                    }
+                }
+                output.flush()
+            }
+        }
     }
 }
 

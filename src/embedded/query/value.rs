@@ -181,21 +181,26 @@ pub(super) fn down<T: 'static>(array: &dyn Array) -> &T {
     array.as_any().downcast_ref::<T>().expect("callers match on the data type first")
 }
 
-/// A stored field as the type that the query gives it: numbers are converted, anything else that differs is null, as in 1.x.
-pub(super) fn cast(array: &ArrayRef, to: Type) -> ArrayRef {
+/// A stored field as the type that the query gives it: numbers are converted; anything else that differs isn't there, as in 1.x.
+pub(super) fn cast(array: &ArrayRef, to: Type) -> Option<ArrayRef> {
     let from = array.data_type();
     if *from == to.arrow() && to != Type::Unknown {
-        return Arc::clone(array);
+        return Some(Arc::clone(array));
     }
-    match (from, to) {
+    Some(match (from, to) {
         (DataType::Int64, Type::Float) => Arc::new(down::<Int64Array>(array).unary::<_, Float64Type>(|v| v as f64)),
         (DataType::UInt64, Type::Float) => Arc::new(down::<UInt64Array>(array).unary::<_, Float64Type>(|v| v as f64)),
         (DataType::Float64, Type::Integer) => Arc::new(down::<Float64Array>(array).unary::<_, Int64Type>(|v| v as i64)),
         (DataType::UInt64, Type::Integer) => Arc::new(down::<UInt64Array>(array).unary::<_, Int64Type>(|v| v as i64)),
         (DataType::Float64, Type::Unsigned) => Arc::new(down::<Float64Array>(array).unary::<_, UInt64Type>(|v| v as u64)),
         (DataType::Int64, Type::Unsigned) => Arc::new(down::<Int64Array>(array).unary::<_, UInt64Type>(|v| v as u64)),
-        _ => nulls(to, array.len()),
-    }
+        _ => return None,
+    })
+}
+
+/// The same, with nulls where nothing is there.
+pub(super) fn cast_or_null(array: &ArrayRef, to: Type) -> ArrayRef {
+    cast(array, to).unwrap_or_else(|| nulls(to, array.len()))
 }
 
 /// A kind of values, so that kernels are compiled once for each.
@@ -215,12 +220,8 @@ pub(super) trait Kind: Send + 'static {
     fn own(value: Self::Ref<'_>) -> Self::Owned;
     /// How 1.x orders them.
     fn order(a: &Self::Owned, b: &Self::Owned) -> Ordering;
-    /// Whether a value in its column equals one that was copied.
-    fn same(a: &Self::Owned, b: Self::Ref<'_>) -> bool;
     /// A column of them.
     fn build(values: Vec<Option<Self::Owned>>) -> ArrayRef;
-    /// A value that stands alone.
-    fn from_scalar(value: &Scalar) -> Option<Self::Owned>;
     /// Bytes on the heap.
     fn heap(_value: &Self::Owned) -> usize {
         0
@@ -230,7 +231,6 @@ pub(super) trait Kind: Send + 'static {
 /// A kind of numbers.
 pub(super) trait Number: Kind + for<'a> Kind<Ref<'a> = <Self as Kind>::Owned> {
     fn to_f64(value: Self::Owned) -> f64;
-    fn from_f64(value: f64) -> Self::Owned;
     fn zero() -> Self::Owned;
     fn add(a: Self::Owned, b: Self::Owned) -> Self::Owned;
     fn sub(a: Self::Owned, b: Self::Owned) -> Self::Owned;
@@ -274,26 +274,14 @@ macro_rules! number {
             fn order(a: &$native, b: &$native) -> Ordering {
                 $order(a, b)
             }
-            fn same(a: &$native, b: $native) -> bool {
-                *a == b
-            }
             fn build(values: Vec<Option<$native>>) -> ArrayRef {
                 Arc::new(<$array>::from(values))
-            }
-            fn from_scalar(value: &Scalar) -> Option<$native> {
-                match value.cast(Type::$kind) {
-                    Scalar::$kind(value) => Some(value),
-                    _ => None,
-                }
             }
         }
 
         impl Number for $kind {
             fn to_f64(value: $native) -> f64 {
                 value as f64
-            }
-            fn from_f64(value: f64) -> $native {
-                value as $native
             }
             fn zero() -> $native {
                 <$native>::default()
@@ -333,16 +321,10 @@ impl Kind for Text {
     fn order(a: &Arc<str>, b: &Arc<str>) -> Ordering {
         a.cmp(b)
     }
-    fn same(a: &Arc<str>, b: &str) -> bool {
-        **a == *b
-    }
     fn build(values: Vec<Option<Arc<str>>>) -> ArrayRef {
         let mut builder = StringBuilder::with_capacity(values.len(), 0);
         values.iter().for_each(|value| builder.append_option(value.as_deref()));
         Arc::new(builder.finish())
-    }
-    fn from_scalar(value: &Scalar) -> Option<Arc<str>> {
-        if let Scalar::String(value) = value { Some(Arc::clone(value)) } else { None }
     }
     fn heap(value: &Arc<str>) -> usize {
         value.len() + 16
@@ -368,13 +350,7 @@ impl Kind for Boolean {
     fn order(a: &bool, b: &bool) -> Ordering {
         a.cmp(b)
     }
-    fn same(a: &bool, b: bool) -> bool {
-        *a == b
-    }
     fn build(values: Vec<Option<bool>>) -> ArrayRef {
         Arc::new(BooleanArray::from(values))
-    }
-    fn from_scalar(value: &Scalar) -> Option<bool> {
-        if let Scalar::Boolean(value) = value { Some(*value) } else { None }
     }
 }

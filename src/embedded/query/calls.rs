@@ -1,0 +1,273 @@
+//! `SELECT` with functions: one pass over the points folds all calls, then each group's results are filled, joined by time and handed on.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array};
+
+use super::{
+    aggregate::{self, Fold, Input, Point},
+    context::Budget,
+    fill,
+    ir::{Arg, Call, Fill, Function, Place, Select, Source},
+    output::Output,
+    rows::{self, Column, Groups, Wanted},
+    transform,
+    value::{Scalar, column},
+    window::{MIN_TIME, Run},
+};
+use crate::error::Error;
+
+/// A call on its way: the fold of its innermost function, and the times that it wants.
+struct Running<'a> {
+    call: &'a Call,
+    fold: Option<Box<dyn Fold>>,
+    time: (i64, i64),
+    /// The innermost function wants points as they are, not by window.
+    whole: bool,
+}
+
+/// Runs it over one measurement.
+pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<(), Error> {
+    let mut running: Vec<Running<'_>> = select
+        .calls
+        .iter()
+        .map(|call| {
+            let leaf = leaf(call);
+            let function = if matches!(leaf.function, Function::Integral { .. }) { &Function::Points } else { &leaf.function };
+            Running {
+                call,
+                fold: aggregate::fold(function, leaf.input),
+                time: extended(call, select),
+                whole: *function == Function::Points,
+            }
+        })
+        .collect();
+    let aux = if select.is_selector() { select.aux() } else { Vec::new() };
+    let time = (
+        running.iter().map(|running| running.time.0).min().unwrap_or(select.time.0),
+        running.iter().map(|running| running.time.1).max().unwrap_or(select.time.1),
+    );
+    let limited = rows::limited(select, source)?;
+    let mut groups = Groups::default();
+    for table in &source.tables {
+        if !running.iter().any(|running| matches!(table.places[running.call.slot()], Place::Field(_))) {
+            continue;
+        }
+        groups.next_table();
+        let wanted = Wanted { time, descending: false, selected_only: false };
+        rows::scan(select, table, &source.name, wanted, budget, &mut |rows| {
+            if limited.as_ref().is_some_and(|limited| !limited.contains(&rows::key(&rows.tags, table))) {
+                return Ok(true);
+            }
+            let group = groups.of(&rows.tags, table);
+            let times = rows.time.values();
+            let whole = [Run { start: select.time.0, rows: 0..times.len() }];
+            let runs = select.windows.as_ref().map(|windows| windows.runs(times));
+            for running in &mut running {
+                let (Some(fold), Column::Field(array)) = (&mut running.fold, &rows.columns[running.call.slot()]) else {
+                    continue;
+                };
+                let runs = match &runs {
+                    Some(runs) if !running.whole => &runs[..],
+                    _ => &whole,
+                };
+                let trimmed;
+                let runs = if running.time == time {
+                    runs
+                } else {
+                    let rows = times.partition_point(|time| *time < running.time.0)
+                        ..times.partition_point(|time| *time <= running.time.1);
+                    trimmed = trim(runs, &rows);
+                    &trimmed
+                };
+                let row = |row: usize| aux.iter().map(|slot| rows.columns[*slot].value(row)).collect();
+                let aux: Option<&dyn Fn(usize) -> Box<[Scalar]>> = if aux.is_empty() { None } else { Some(&row) };
+                fold.update(&Input { group, times, runs, column: array, aux }, budget)?;
+            }
+            Ok(true)
+        })?;
+    }
+    for group in groups.sorted(!select.ascending) {
+        budget.check()?;
+        let results: Vec<Vec<Point>> = running.iter_mut().map(|running| points(running, group, select)).collect();
+        join(select, source, &groups.keys[group], results, &aux, output)?;
+    }
+    Ok(())
+}
+
+/// The part of the runs that lies in `rows`.
+fn trim(runs: &[Run], rows: &std::ops::Range<usize>) -> Vec<Run> {
+    runs.iter()
+        .map(|run| Run { start: run.start, rows: run.rows.start.max(rows.start)..run.rows.end.min(rows.end) })
+        .filter(|run| run.rows.start < run.rows.end)
+        .collect()
+}
+
+fn leaf(call: &Call) -> &Call {
+    match &call.arg {
+        Arg::Ref(_) => call,
+        Arg::Call(inner) => leaf(inner),
+    }
+}
+
+/// Transformations of windows need those before the first.
+fn extended(call: &Call, select: &Select) -> (i64, i64) {
+    let mut time = select.time;
+    let Some(windows) = &select.windows else { return time };
+    let mut call = call;
+    while let Arg::Call(inner) = &call.arg {
+        let more = match &call.function {
+            Function::Derivative { .. } | Function::Difference { .. } | Function::Elapsed { .. } | Function::MovingAverage(_) => {
+                1
+            }
+            _ => 0,
+        };
+        let more = windows.width.saturating_mul(more);
+        if select.ascending {
+            if time.0 > MIN_TIME {
+                time.0 = time.0.saturating_sub(more).max(MIN_TIME);
+            }
+        } else {
+            time.1 = time.1.saturating_add(more);
+        }
+        call = inner;
+    }
+    time
+}
+
+/// The points of a group, in the order of the result.
+fn points(running: &mut Running<'_>, group: usize, select: &Select) -> Vec<Point> {
+    let Some(fold) = &mut running.fold else { return Vec::new() };
+    let mut windows = fold.finish(group);
+    if !select.ascending {
+        windows.reverse();
+    }
+    apply(running.call, windows, running.time, select)
+}
+
+fn apply(call: &Call, windows: Vec<(i64, Vec<Point>)>, time: (i64, i64), select: &Select) -> Vec<Point> {
+    let points = match &call.arg {
+        Arg::Ref(_) => match call.function {
+            Function::Integral { unit } => {
+                let points = ordered(windows, select.ascending);
+                transform::integral(&points, unit, select.windows.as_ref(), select.time.0, select.ascending)
+            }
+            Function::Points => return ordered(windows, select.ascending),
+            // A selector that stands alone keeps its point's time where there are no windows.
+            _ if select.windows.is_none() && select.is_selector() => {
+                return windows.into_iter().flat_map(|(_, points)| points).collect();
+            }
+            _ => {
+                let start = |start: i64| if start == MIN_TIME { 0 } else { start };
+                windows
+                    .into_iter()
+                    .flat_map(|(window, points)| points.into_iter().map(move |point| Point { time: start(window), ..point }))
+                    .collect()
+            }
+        },
+        Arg::Call(inner) if call.function == Function::Count => {
+            // Counts what the inner call gives for each window.
+            let mut counts: Vec<Point> = Vec::new();
+            for point in apply(inner, windows, time, select) {
+                match counts.last_mut() {
+                    Some(Point { time, value: Scalar::Integer(count), .. }) if *time == point.time => *count += 1,
+                    _ => counts.push(Point { time: point.time, value: Scalar::Integer(1), aux: None }),
+                }
+            }
+            counts
+        }
+        Arg::Call(inner) => return transform::apply(&call.function, &apply(inner, windows, time, select), select.ascending),
+    };
+    // What gives several points a window, or cuts its own windows, isn't filled.
+    if matches!(call.function, Function::Distinct | Function::Integral { .. }) {
+        return points;
+    }
+    match &select.windows {
+        Some(windows) => fill::fill(points, &call.function, call.output, &select.fill, windows, time, select.ascending),
+        None => points,
+    }
+}
+
+fn ordered(windows: Vec<(i64, Vec<Point>)>, ascending: bool) -> Vec<Point> {
+    let mut points: Vec<Point> = windows.into_iter().flat_map(|(_, points)| points).collect();
+    if !ascending {
+        points.reverse();
+    }
+    points
+}
+
+/// Joins the calls' points by time and hands them on.
+fn join(
+    select: &Select,
+    source: &Source,
+    key: &rows::Key,
+    results: Vec<Vec<Point>>,
+    aux: &[usize],
+    output: &mut Output<'_>,
+) -> Result<(), Error> {
+    let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let mut skip = size(select.limits.offset.unwrap_or(0));
+    let mut take = select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size);
+    let mut times = Vec::new();
+    let mut values: Vec<Vec<Scalar>> = vec![Vec::new(); select.calls.len()];
+    let mut others: Vec<Vec<Scalar>> = vec![Vec::new(); aux.len()];
+    let mut heads: Vec<_> = results.into_iter().map(|points| points.into_iter().peekable()).collect();
+    let mut last: Vec<Scalar> = vec![Scalar::Null; select.calls.len() + aux.len()];
+    while take > 0 {
+        let pending = heads.iter_mut().filter_map(|head| head.peek().map(|point| point.time));
+        let Some(time) = (if select.ascending { pending.min() } else { pending.max() }) else { break };
+        let keep = skip == 0;
+        for (i, head) in heads.iter_mut().enumerate() {
+            let point = head.next_if(|point| point.time == time);
+            if aux.len() == others.len()
+                && let Some(point) = &point
+            {
+                for (j, slot) in aux.iter().enumerate() {
+                    let value = point.aux.as_ref().map_or(Scalar::Null, |aux| aux[j].clone());
+                    let value = default(select, value, select.refs[*slot].kind, &mut last[select.calls.len() + j]);
+                    if keep {
+                        others[j].push(value);
+                    }
+                }
+            }
+            let value = point.map_or(Scalar::Null, |point| point.value);
+            let value = default(select, value, select.calls[i].output, &mut last[i]);
+            if keep {
+                values[i].push(value);
+            }
+        }
+        if keep {
+            times.push(time);
+            take -= 1;
+        } else {
+            skip -= 1;
+        }
+    }
+    let len = times.len();
+    let mut slots: Vec<ArrayRef> = Vec::with_capacity(select.refs.len() + select.calls.len());
+    for (slot, reference) in select.refs.iter().enumerate() {
+        slots.push(match aux.iter().position(|aux| *aux == slot) {
+            Some(place) => column(reference.kind, others[place].iter()),
+            None => super::value::nulls(reference.kind, len),
+        });
+    }
+    for (call, values) in select.calls.iter().zip(&values) {
+        slots.push(column(call.output, values.iter()));
+    }
+    output.push(&source.name, &Arc::clone(key), Int64Array::from(times), slots)
+}
+
+/// A value, or what `fill` says where there is none.
+fn default(select: &Select, value: Scalar, kind: super::value::Type, last: &mut Scalar) -> Scalar {
+    if value != Scalar::Null {
+        if select.fill == Fill::Previous {
+            *last = value.clone();
+        }
+        return value;
+    }
+    match &select.fill {
+        Fill::Previous => last.clone(),
+        Fill::Number(number) if kind.is_number() => number.cast(kind),
+        _ => Scalar::Null,
+    }
+}

@@ -1,0 +1,66 @@
+//! Expressions as 1.x prints them in its messages.
+
+use crate::influxql::ast::{BinaryOp, Expr, Value, WildcardKind};
+
+/// The expression's text.
+pub(super) fn expr(expr: &Expr) -> String {
+    typed(expr, &|_| None)
+}
+
+/// The expression's text, references followed by their types.
+pub(super) fn typed(node: &Expr, kind: &dyn Fn(&crate::influxql::ast::VarRef) -> Option<&'static str>) -> String {
+    match node {
+        Expr::Binary(binary) => format!("{} {} {}", typed(&binary.left, kind), operator(binary.op), typed(&binary.right, kind)),
+        Expr::Call(call) => {
+            let args: Vec<_> = call.args.iter().map(|arg| typed(arg, kind)).collect();
+            format!("{}({})", call.name.name, args.join(", "))
+        }
+        Expr::Distinct(ident) => format!("DISTINCT {}", name(&ident.name)),
+        Expr::Literal(literal) => match &literal.value {
+            Value::Boolean(value) => value.to_string(),
+            Value::Duration(value) => format!("{value}ns"),
+            Value::Float(value) => format!("{value}"),
+            Value::Integer(value) => value.to_string(),
+            Value::String(value) => format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+            Value::Unsigned(value) => value.to_string(),
+        },
+        Expr::Paren(inner, _) => format!("({})", typed(inner, kind)),
+        Expr::Regex(regex) => format!("/{}/", regex.pattern.replace('/', r"\/")),
+        Expr::VarRef(reference) => match kind(reference) {
+            Some(kind) => format!("{}::{kind}", name(&reference.name.name)),
+            None => name(&reference.name.name),
+        },
+        Expr::Wildcard(WildcardKind::All, _) => "*".into(),
+        Expr::Wildcard(WildcardKind::Fields, _) => "*::field".into(),
+        Expr::Wildcard(WildcardKind::Tags, _) => "*::tag".into(),
+    }
+}
+
+fn name(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty();
+    if plain && !name.starts_with(|c: char| c.is_ascii_digit()) { name.into() } else { format!("{name:?}") }
+}
+
+/// The operator's sign.
+pub(super) const fn operator(op: BinaryOp) -> &'static str {
+    match op {
+        BinaryOp::Or => "OR",
+        BinaryOp::And => "AND",
+        BinaryOp::Eq => "=",
+        BinaryOp::NotEq => "!=",
+        BinaryOp::EqRegex => "=~",
+        BinaryOp::NotEqRegex => "!~",
+        BinaryOp::Lt => "<",
+        BinaryOp::LtEq => "<=",
+        BinaryOp::Gt => ">",
+        BinaryOp::GtEq => ">=",
+        BinaryOp::Add => "+",
+        BinaryOp::Sub => "-",
+        BinaryOp::BitOr => "|",
+        BinaryOp::BitXor => "^",
+        BinaryOp::Mul => "*",
+        BinaryOp::Div => "/",
+        BinaryOp::Mod => "%",
+        BinaryOp::BitAnd => "&",
+    }
+}

@@ -1,0 +1,433 @@
+//! The selected columns: validation in 1.x's words, wildcards, names, types.
+
+use std::collections::HashMap;
+
+use super::{
+    describe,
+    expr::Expr,
+    functions,
+    ir::{Call, Column, Ref},
+    math::Math,
+    pattern, resolve,
+    resolve::Catalog,
+    value::{Scalar, Type},
+    window::Windows,
+};
+use crate::{
+    error::Error,
+    influxql::ast::{self, BinaryOp, Cast, Dimension, Value, VarRef, WildcardKind},
+};
+
+/// What `SELECT` came to.
+pub(super) struct Fields {
+    pub(super) refs: Vec<Ref>,
+    pub(super) calls: Vec<Call>,
+    pub(super) columns: Vec<Column>,
+    pub(super) time_name: Box<str>,
+}
+
+/// What the selected columns are, taken together.
+#[derive(Default)]
+pub(super) struct Facts {
+    /// Names of the called functions, in order.
+    pub(super) calls: usize,
+    pub(super) plain_columns: bool,
+    pub(super) not_selector: bool,
+    pub(super) distinct: bool,
+    pub(super) windows: bool,
+}
+
+/// Refuses what makes no sense.
+pub(super) fn validate(ast: &ast::Select, windows: bool) -> Result<(), Error> {
+    let mut facts = Facts { windows, ..Facts::default() };
+    let mut any = false;
+    for field in &ast.fields {
+        if is_time(&field.expr) {
+            continue;
+        }
+        any = true;
+        validate_expr(&field.expr, true, &mut facts)?;
+    }
+    if !any {
+        return Err(Error::invalid("at least 1 non-time field must be queried"));
+    }
+    if facts.calls == 0 {
+        match ast.fill {
+            ast::Fill::None => return Err(Error::invalid("fill(none) must be used with a function")),
+            ast::Fill::Linear => return Err(Error::invalid("fill(linear) must be used with a function")),
+            _ => {}
+        }
+        if windows {
+            return Err(Error::invalid("GROUP BY requires at least one aggregate function"));
+        }
+    }
+    if facts.distinct && (facts.calls != 1 || facts.plain_columns) {
+        return Err(Error::invalid("aggregate function distinct() cannot be combined with other functions or fields"));
+    }
+    if facts.plain_columns && facts.calls > 0 {
+        if facts.not_selector {
+            return Err(Error::invalid("mixing aggregate and non-aggregate queries is not supported"));
+        }
+        if facts.calls > 1 {
+            return Err(Error::invalid("mixing multiple selector functions with tags or fields is not supported"));
+        }
+    }
+    Ok(())
+}
+
+fn validate_expr(expr: &ast::Expr, wildcards: bool, facts: &mut Facts) -> Result<(), Error> {
+    match expr {
+        ast::Expr::VarRef(_) => facts.plain_columns = true,
+        ast::Expr::Wildcard(..) if !wildcards => return Err(Error::invalid("unable to use wildcard in a binary expression")),
+        ast::Expr::Regex(_) if !wildcards => return Err(Error::invalid("unable to use regex in a binary expression")),
+        ast::Expr::Wildcard(..) | ast::Expr::Regex(_) => facts.plain_columns = true,
+        ast::Expr::Paren(inner, _) => validate_expr(inner, wildcards, facts)?,
+        ast::Expr::Literal(_) => return Err(Error::invalid("field must contain at least one variable")),
+        ast::Expr::Distinct(_) => {
+            facts.calls += 1;
+            facts.distinct = true;
+            facts.not_selector = true;
+        }
+        ast::Expr::Binary(binary) => {
+            use BinaryOp::{And, Eq, EqRegex, Gt, GtEq, Lt, LtEq, NotEq, NotEqRegex, Or};
+            if matches!(binary.op, And | Or | Eq | NotEq | EqRegex | NotEqRegex | Lt | LtEq | Gt | GtEq) {
+                return Err(Error::invalid(format!(
+                    "invalid operator {} in SELECT clause; operator is intended for WHERE clause",
+                    describe::operator(binary.op)
+                )));
+            }
+            let literal = |expr: &ast::Expr| matches!(expr, ast::Expr::Literal(_));
+            match (literal(&binary.left), literal(&binary.right)) {
+                (true, true) => return Err(Error::invalid("cannot perform a binary expression on two literals")),
+                (true, false) => validate_expr(&binary.right, false, facts)?,
+                (false, true) => validate_expr(&binary.left, false, facts)?,
+                (false, false) => {
+                    validate_expr(&binary.left, false, facts)?;
+                    validate_expr(&binary.right, false, facts)?;
+                }
+            }
+        }
+        ast::Expr::Call(call) => match Math::named(&call.name.name) {
+            Some(math) => {
+                if call.args.len() != math.arity() {
+                    return Err(functions::wrong_number(call, math.arity()));
+                }
+                for arg in call.args.iter().filter(|arg| !matches!(arg, ast::Expr::Literal(_))) {
+                    validate_expr(arg, wildcards, facts)?;
+                }
+            }
+            None => functions::validate(call, wildcards, facts)?,
+        },
+    }
+    Ok(())
+}
+
+fn is_time(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::VarRef(reference) if &*reference.name.name == "time")
+}
+
+/// The type of a reference, with its cast.
+pub(super) fn kind_of(reference: &VarRef, catalog: &Catalog) -> Type {
+    let name = &*reference.name.name;
+    let field = catalog.fields.get(name);
+    match reference.cast {
+        None => catalog.kind(name),
+        Some(Cast::Tag) if catalog.tags.contains(name) => Type::Tag,
+        Some(Cast::Tag) => Type::Unknown,
+        Some(Cast::Field) => field.copied().unwrap_or(Type::Unknown),
+        Some(cast) => match (cast, field) {
+            (_, None) => Type::Unknown,
+            (Cast::Float, _) => Type::Float,
+            (Cast::Integer, _) => Type::Integer,
+            (Cast::Unsigned, _) => Type::Unsigned,
+            (Cast::String, _) => Type::String,
+            _ => Type::Boolean,
+        },
+    }
+}
+
+/// One column to be, after wildcards.
+struct Item {
+    expr: ast::Expr,
+    alias: Option<Box<str>>,
+}
+
+/// Expands, names and types the selected columns.
+pub(super) fn resolve(
+    ast: &ast::Select,
+    catalog: &Catalog,
+    dimensions: &[Box<str>],
+    windows: Option<&Windows>,
+) -> Result<Fields, Error> {
+    let mut time_name: Box<str> = "time".into();
+    let mut items = Vec::new();
+    let grouped_by_pattern =
+        ast.group_by.iter().any(|dimension| matches!(dimension, Dimension::Wildcard(_) | Dimension::Regex(_)));
+    // What `*` stands for, by name: fields, and tags that aren't grouped by. With `GROUP BY *` no tags at all.
+    let mut all: Vec<(&str, Type)> = catalog.fields.iter().map(|(name, kind)| (&**name, *kind)).collect();
+    if !grouped_by_pattern && !all.is_empty() {
+        all.extend(catalog.tags.iter().filter(|tag| !dimensions.contains(tag)).map(|tag| (&**tag, Type::Tag)));
+    }
+    all.sort_by(|a, b| a.0.cmp(b.0).then(a.1.rank().cmp(&b.1.rank())));
+
+    for field in &ast.fields {
+        if is_time(&field.expr) {
+            if let Some(alias) = &field.alias {
+                time_name = alias.name.clone();
+            }
+            continue;
+        }
+        let alias = field.alias.as_ref().map(|alias| alias.name.clone());
+        expand(&field.expr, alias, &all, &mut items)?;
+    }
+
+    let mut builder = Builder { catalog, windows, refs: Vec::new(), calls: Vec::new() };
+    let mut exprs = Vec::with_capacity(items.len());
+    for item in &items {
+        exprs.push(builder.expr(&item.expr)?);
+    }
+    let names = names(&items, &time_name);
+    let refs = builder.refs.len();
+    let columns =
+        exprs.into_iter().zip(names).map(|((expr, kind), name)| Column { name, expr: shift_calls(expr, refs), kind }).collect();
+    Ok(Fields { refs: builder.refs, calls: builder.calls, columns, time_name })
+}
+
+/// Replaces `*` and regular expressions, also as first argument of a call.
+fn expand(expr: &ast::Expr, alias: Option<Box<str>>, all: &[(&str, Type)], items: &mut Vec<Item>) -> Result<(), Error> {
+    let reference = |name: &str, kind: Type| {
+        ast::Expr::VarRef(VarRef {
+            name: ast::Ident { name: name.into(), span: crate::influxql::Span::default() },
+            cast: Some(if kind == Type::Tag { Cast::Tag } else { Cast::Field }),
+        })
+    };
+    match expr {
+        ast::Expr::Wildcard(wanted, _) => {
+            for (name, kind) in all {
+                let skip = match wanted {
+                    WildcardKind::All => false,
+                    WildcardKind::Fields => *kind == Type::Tag,
+                    WildcardKind::Tags => *kind != Type::Tag,
+                };
+                if !skip {
+                    items.push(Item { expr: reference(name, *kind), alias: None });
+                }
+            }
+        }
+        ast::Expr::Regex(pattern) => {
+            let pattern = pattern::compile(&pattern.pattern)?;
+            let matching = all.iter().filter(|(name, _)| pattern.is_match(name));
+            items.extend(matching.map(|(name, kind)| Item { expr: reference(name, *kind), alias: None }));
+        }
+        ast::Expr::Call(call) => {
+            let mut innermost = call;
+            while let Some(ast::Expr::Call(inner)) = innermost.args.first() {
+                innermost = inner;
+            }
+            let pattern = match innermost.args.first() {
+                Some(ast::Expr::Wildcard(WildcardKind::Tags, _)) => {
+                    return Err(Error::invalid(format!("unable to use tag wildcard in {}()", innermost.name.name)));
+                }
+                Some(ast::Expr::Wildcard(..)) => None,
+                Some(ast::Expr::Regex(regex)) => Some(pattern::compile(&regex.pattern)?),
+                _ => {
+                    items.push(Item { expr: expr.clone(), alias });
+                    return Ok(());
+                }
+            };
+            let prefix = alias.unwrap_or_else(|| call.name.name.to_ascii_lowercase().into());
+            for (name, kind) in all {
+                if functions::takes_in_wildcard(&innermost.name.name, *kind) && pattern.as_ref().is_none_or(|p| p.is_match(name))
+                {
+                    let mut copy = call.clone();
+                    replace_innermost(&mut copy, reference(name, *kind));
+                    items.push(Item { expr: ast::Expr::Call(copy), alias: Some(format!("{prefix}_{name}").into()) });
+                }
+            }
+        }
+        _ => items.push(Item { expr: expr.clone(), alias }),
+    }
+    Ok(())
+}
+
+fn replace_innermost(call: &mut ast::Call, with: ast::Expr) {
+    match call.args.first_mut() {
+        Some(ast::Expr::Call(inner)) => replace_innermost(inner, with),
+        Some(arg) => *arg = with,
+        None => {}
+    }
+}
+
+/// Column names: aliases as they are, the others made unique.
+fn names(items: &[Item], time_name: &str) -> Vec<Box<str>> {
+    let _ = time_name;
+    let mut seen: HashMap<Box<str>, usize> = HashMap::new();
+    for alias in items.iter().filter_map(|item| item.alias.as_ref()) {
+        seen.insert(alias.clone(), 1);
+    }
+    let mut names = Vec::with_capacity(items.len());
+    for item in items {
+        if let Some(alias) = &item.alias {
+            names.push(alias.clone());
+            continue;
+        }
+        let base: Box<str> = base_name(&item.expr).into();
+        let mut name = base.clone();
+        if let Some(count) = seen.get(&base).copied() {
+            let mut count = count;
+            loop {
+                name = format!("{base}_{count}").into();
+                if !seen.contains_key(&name) {
+                    break;
+                }
+                count += 1;
+            }
+            seen.insert(base, count + 1);
+        }
+        *seen.entry(name.clone()).or_insert(0) += 1;
+        names.push(name);
+    }
+    names
+}
+
+fn base_name(expr: &ast::Expr) -> String {
+    match expr {
+        ast::Expr::Call(call) => call.name.name.to_ascii_lowercase(),
+        ast::Expr::Distinct(_) => "distinct".into(),
+        ast::Expr::VarRef(reference) => reference.name.name.to_string(),
+        ast::Expr::Paren(inner, _) => base_name(inner),
+        ast::Expr::Binary(_) => {
+            let mut parts = Vec::new();
+            collect_names(expr, &mut parts);
+            parts.join("_")
+        }
+        _ => String::new(),
+    }
+}
+
+fn collect_names(expr: &ast::Expr, parts: &mut Vec<String>) {
+    match expr {
+        ast::Expr::Binary(binary) => {
+            collect_names(&binary.left, parts);
+            collect_names(&binary.right, parts);
+        }
+        ast::Expr::Paren(inner, _) => collect_names(inner, parts),
+        ast::Expr::VarRef(_) | ast::Expr::Call(_) | ast::Expr::Distinct(_) => parts.push(base_name(expr)),
+        _ => {}
+    }
+}
+
+/// Calls are numbered from here until the number of references is known.
+const CALLS: usize = 1 << 32;
+
+fn shift_calls(expr: Expr, refs: usize) -> Expr {
+    match expr {
+        Expr::Slot(slot) if slot >= CALLS => Expr::Slot(slot - CALLS + refs),
+        Expr::Slot(_) | Expr::Literal(_) => expr,
+        Expr::Cast(inner, kind) => Expr::Cast(Box::new(shift_calls(*inner, refs)), kind),
+        Expr::Binary(op, left, right) => {
+            Expr::Binary(op, Box::new(shift_calls(*left, refs)), Box::new(shift_calls(*right, refs)))
+        }
+        Expr::Match { text, regex, negated } => Expr::Match { text: Box::new(shift_calls(*text, refs)), regex, negated },
+        Expr::Math(math, args) => Expr::Math(math, args.into_iter().map(|arg| shift_calls(arg, refs)).collect()),
+    }
+}
+
+/// Collects references and calls while expressions are typed.
+pub(super) struct Builder<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) windows: Option<&'a Windows>,
+    refs: Vec<Ref>,
+    calls: Vec<Call>,
+}
+
+impl Builder<'_> {
+    /// The slot of a reference.
+    pub(super) fn reference(&mut self, reference: &VarRef, selected: bool) -> (usize, Type) {
+        let kind = kind_of(reference, self.catalog);
+        let name = &reference.name.name;
+        if let Some(slot) = self.refs.iter().position(|known| known.name == *name && known.kind == kind) {
+            self.refs[slot].selected |= selected;
+            return (slot, kind);
+        }
+        self.refs.push(Ref { name: name.clone(), kind, selected });
+        (self.refs.len() - 1, kind)
+    }
+
+    fn expr(&mut self, expr: &ast::Expr) -> Result<(Expr, Type), Error> {
+        Ok(match expr {
+            ast::Expr::Paren(inner, _) => self.expr(inner)?,
+            ast::Expr::VarRef(reference) => {
+                let (slot, kind) = self.reference(reference, true);
+                (Expr::Slot(slot), kind)
+            }
+            ast::Expr::Literal(literal) => match &literal.value {
+                Value::Boolean(value) => (Expr::Literal(Scalar::Boolean(*value)), Type::Boolean),
+                Value::Float(value) => (Expr::Literal(Scalar::Float(*value)), Type::Float),
+                Value::Integer(value) | Value::Duration(value) => (Expr::Literal(Scalar::Integer(*value)), Type::Integer),
+                Value::Unsigned(value) => (Expr::Literal(Scalar::Unsigned(*value)), Type::Unsigned),
+                Value::String(value) => (Expr::Literal(Scalar::String((**value).into())), Type::String),
+            },
+            ast::Expr::Distinct(ident) => {
+                let reference = VarRef { name: ident.clone(), cast: None };
+                let call = functions::distinct(self, &reference);
+                self.call(call)
+            }
+            ast::Expr::Call(call) => match Math::named(&call.name.name) {
+                Some(math) => {
+                    let (args, kinds): (Vec<_>, Vec<_>) =
+                        call.args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+                    let kind = math.result(&kinds);
+                    (Expr::Math(math, args), kind)
+                }
+                None => {
+                    let call = functions::resolve(self, call)?;
+                    self.call(call)
+                }
+            },
+            ast::Expr::Binary(binary) => {
+                let (left, left_kind) = self.expr(&binary.left)?;
+                let (right, right_kind) = self.expr(&binary.right)?;
+                let kind = result_type(binary, left_kind, right_kind)
+                    .map_err(|why| Error::invalid(format!("type error: {}: {why}", resolve::typed_text(expr, self.catalog))))?;
+                (Expr::Binary(binary.op, Box::new(left), Box::new(right)), kind)
+            }
+            ast::Expr::Regex(_) => return Err(Error::invalid("unable to use regex in a binary expression")),
+            ast::Expr::Wildcard(..) => return Err(Error::invalid("unable to use wildcard in a binary expression")),
+        })
+    }
+
+    fn call(&mut self, call: Call) -> (Expr, Type) {
+        let kind = call.output;
+        let slot = self.calls.iter().position(|known| *known == call).unwrap_or_else(|| {
+            self.calls.push(call);
+            self.calls.len() - 1
+        });
+        (Expr::Slot(CALLS + slot), kind)
+    }
+}
+
+/// The type of `left op right`, or why there is none.
+fn result_type(binary: &ast::Binary, left: Type, right: Type) -> Result<Type, String> {
+    use BinaryOp::{BitAnd, BitOr, BitXor, Div};
+    use Type::{Boolean, Float, Integer, Unknown, Unsigned};
+    let literal = |expr: &ast::Expr| matches!(expr, ast::Expr::Literal(_));
+    match (left, right) {
+        (Unsigned, Integer) if literal(&binary.right) => return Ok(Unsigned),
+        (Integer, Unsigned) if literal(&binary.left) => return Ok(Unsigned),
+        (Unsigned, Integer) | (Integer, Unsigned) => {
+            return Err(format!("cannot use {} with an integer and unsigned", describe::operator(binary.op)));
+        }
+        (Unknown, kind) | (kind, Unknown) => return Ok(kind),
+        _ => {}
+    }
+    let bits = matches!(binary.op, BitAnd | BitOr | BitXor);
+    match (left, right) {
+        (Integer, Integer) if binary.op == Div => Ok(Float),
+        (Integer, Integer) => Ok(Integer),
+        (Unsigned, Unsigned) => Ok(Unsigned),
+        (Boolean, Boolean) if bits => Ok(Boolean),
+        (a, b) if a.is_number() && b.is_number() && !bits => Ok(Float),
+        (a, b) => Err(format!("incompatible types: {} and {}", a.name(), b.name())),
+    }
+}

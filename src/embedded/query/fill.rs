@@ -1,0 +1,87 @@
+//! Windows without a value.
+
+use super::{
+    aggregate::Point,
+    ir::{Fill, Function},
+    value::{Scalar, Type},
+    window::{MIN_TIME, Windows},
+};
+
+/// Puts points into the empty windows of a group. `points` are in the order of the result; `time` are the bounds of the call.
+pub(super) fn fill(
+    points: Vec<Point>,
+    function: &Function,
+    kind: Type,
+    fill: &Fill,
+    windows: &Windows,
+    time: (i64, i64),
+    ascending: bool,
+) -> Vec<Point> {
+    let mut number = match fill {
+        Fill::None => return points,
+        Fill::Null if *function == Function::Count => Some(Scalar::Integer(0)),
+        Fill::Number(number) => Some(number.clone()),
+        _ => None,
+    };
+    if let Some(number) = &mut number {
+        *number = match (&number, kind) {
+            (_, Type::String) => Scalar::String("".into()),
+            (Scalar::Float(value), Type::Boolean) => Scalar::Boolean(*value != 0.0),
+            (Scalar::Integer(value), Type::Boolean) => Scalar::Boolean(*value != 0),
+            (number, kind) => number.cast(kind),
+        };
+    }
+    let Some(first) = points.first() else { return points };
+    let (mut next, end) =
+        if ascending { (windows.of(time.0).0, windows.of(time.1).0) } else { (windows.of(time.1).0, windows.of(time.0).0) };
+    if next <= MIN_TIME.saturating_add(windows.width) && time.0 == MIN_TIME && ascending {
+        next = windows.of(first.time).0;
+    }
+    // Backwards without a lower bound, the last point is the end.
+    let open_end = !ascending && time.0 == MIN_TIME;
+    let mut offset = windows.offset_at(next);
+    let mut result: Vec<Point> = Vec::with_capacity(points.len());
+    let mut previous: Option<(i64, Scalar)> = None;
+    let mut points = points.into_iter().peekable();
+    loop {
+        let expected = match points.peek() {
+            Some(point) => !(if ascending { point.time > next } else { point.time < next }),
+            None if open_end || (if ascending { next > end } else { next < end }) => break,
+            None => false,
+        };
+        if expected {
+            if let Some(point) = points.next() {
+                previous = Some((point.time, point.value.clone()));
+                result.push(point);
+            }
+        } else {
+            let value = match (fill, &number) {
+                (_, Some(number)) => number.clone(),
+                (Fill::Previous, _) => previous.as_ref().map_or(Scalar::Null, |(_, value)| value.clone()),
+                (Fill::Linear, _) => match (&previous, points.peek()) {
+                    (Some(previous), Some(following)) => linear(next, windows.width, previous, following),
+                    _ => Scalar::Null,
+                },
+                _ => Scalar::Null,
+            };
+            result.push(Point { time: next, value, aux: None });
+        }
+        let step = windows.step(next, !ascending, &mut offset);
+        if step == next {
+            break;
+        }
+        next = step;
+    }
+    result
+}
+
+fn linear(time: i64, width: i64, previous: &(i64, Scalar), next: &Point) -> Scalar {
+    let (from, to) = (previous.0 / width, next.time / width);
+    let between = |a: f64, b: f64| (b - a) / (to - from) as f64 * (time / width - from) as f64 + a;
+    match (&previous.1, &next.value) {
+        (Scalar::Float(a), Scalar::Float(b)) => Scalar::Float(between(*a, *b)),
+        (Scalar::Integer(a), Scalar::Integer(b)) => Scalar::Integer(between(*a as f64, *b as f64) as i64),
+        (Scalar::Unsigned(a), Scalar::Unsigned(b)) => Scalar::Unsigned(between(*a as f64, *b as f64) as u64),
+        _ => Scalar::Null,
+    }
+}

@@ -1,0 +1,188 @@
+//! The typed plan of a `SELECT`: names are columns, types are known, wildcards are gone.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::{
+    expr::Expr,
+    value::{Scalar, Type},
+    window::Windows,
+};
+use crate::{
+    embedded::{Schema, Tables},
+    influxql::ast::Limits4,
+};
+
+/// A `SELECT`.
+pub(super) struct Select {
+    /// What is read, sorted by measurement.
+    pub(super) sources: Vec<Source>,
+    /// Columns that are read of each source.
+    pub(super) refs: Vec<Ref>,
+    /// Function calls, each once.
+    pub(super) calls: Vec<Call>,
+    /// What comes out. Slots: refs first, then calls.
+    pub(super) columns: Vec<Column>,
+    /// The name of the time's column.
+    pub(super) time_name: Box<str>,
+    /// Both ends included.
+    pub(super) time: (i64, i64),
+    pub(super) windows: Option<Windows>,
+    /// Tags of `GROUP BY`, sorted.
+    pub(super) dimensions: Vec<Box<str>>,
+    pub(super) fill: Fill,
+    pub(super) ascending: bool,
+    pub(super) limits: Limits4,
+    /// `tz()`: its name and the zone.
+    pub(super) zone: Option<(Box<str>, TimeZone)>,
+}
+
+impl Select {
+    /// Whether the only call is a selector: its points then keep their own times, and their rows' other columns can be had.
+    pub(super) fn is_selector(&self) -> bool {
+        matches!(&self.calls[..], [call] if call.function.is_selector())
+    }
+
+    /// Which columns stand beside the calls.
+    pub(super) fn aux(&self) -> Vec<usize> {
+        (0..self.refs.len()).filter(|slot| self.refs[*slot].selected).collect()
+    }
+}
+
+/// A measurement, or several of one name in different buckets.
+pub(super) struct Source {
+    pub(super) name: Arc<str>,
+    pub(super) tables: Vec<Table>,
+}
+
+/// One measurement of one bucket.
+pub(super) struct Table {
+    pub(super) tables: Arc<dyn Tables>,
+    pub(super) schema: Arc<Schema>,
+    /// Fields to scan.
+    pub(super) fields: Vec<Box<str>>,
+    /// Where each of [`Select::refs`] is found.
+    pub(super) places: Vec<Place>,
+    /// Position of each dimension among the tags.
+    pub(super) dimensions: Vec<Option<usize>>,
+    /// `WHERE` without time. Slots: `fields`, then the schema's tags.
+    pub(super) condition: Option<Arc<Expr>>,
+}
+
+/// Where a column is found in a table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// Position in the scanned fields.
+    Field(usize),
+    /// Position in the schema's tags.
+    Tag(usize),
+    Nowhere,
+}
+
+/// A field or a tag with its type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Ref {
+    pub(super) name: Box<str>,
+    pub(super) kind: Type,
+    /// Whether it is selected as such, not only a call's argument.
+    pub(super) selected: bool,
+}
+
+/// A selected column.
+pub(super) struct Column {
+    pub(super) name: Box<str>,
+    pub(super) expr: Expr,
+    pub(super) kind: Type,
+}
+
+/// A call of an aggregate, a selector or a transformation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Call {
+    pub(super) function: Function,
+    pub(super) arg: Arg,
+    /// Type of the argument and of the result.
+    pub(super) input: Type,
+    pub(super) output: Type,
+}
+
+/// What a call is applied to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Arg {
+    /// One of [`Select::refs`].
+    Ref(usize),
+    Call(Box<Call>),
+}
+
+impl Call {
+    /// The column that is read in the end.
+    pub(super) fn slot(&self) -> usize {
+        match &self.arg {
+            Arg::Ref(slot) => *slot,
+            Arg::Call(call) => call.slot(),
+        }
+    }
+}
+
+/// A function with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Function {
+    Count,
+    Distinct,
+    First,
+    Integral {
+        unit: i64,
+    },
+    Last,
+    Max,
+    Mean,
+    Median,
+    Min,
+    Mode,
+    Percentile(f64),
+    Spread,
+    Stddev,
+    Sum,
+    /// All points as they are: what transformations of a field work on.
+    Points,
+    CumulativeSum,
+    Derivative {
+        unit: i64,
+        non_negative: bool,
+    },
+    Difference {
+        non_negative: bool,
+    },
+    Elapsed {
+        unit: i64,
+    },
+    MovingAverage(usize),
+}
+
+impl Function {
+    pub(super) const fn is_selector(&self) -> bool {
+        matches!(self, Self::First | Self::Last | Self::Max | Self::Min | Self::Percentile(_))
+    }
+
+    /// Whether it makes a series of points from a series of points, instead of reducing windows.
+    pub(super) const fn is_transformation(&self) -> bool {
+        matches!(
+            self,
+            Self::CumulativeSum
+                | Self::Derivative { .. }
+                | Self::Difference { .. }
+                | Self::Elapsed { .. }
+                | Self::MovingAverage(_)
+        )
+    }
+}
+
+/// What empty windows get.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fill {
+    Null,
+    None,
+    Previous,
+    Linear,
+    Number(Scalar),
+}

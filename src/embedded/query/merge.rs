@@ -1,0 +1,129 @@
+//! Merges series by time, in the order in which 1.x does: a binary heap that works as Go's `container/heap`, so that points of several
+//! series at the same time come out in the same sequence.
+
+use std::cmp::Ordering;
+
+use super::rows::Rows;
+
+/// Rows of one series, batch after batch.
+struct Cursor {
+    pieces: Vec<usize>,
+    /// Which of `pieces`, and which row of it.
+    at: (usize, usize),
+}
+
+/// Batches of several series that are merged. Batches of one series stand side by side, by ascending time.
+pub(super) struct Merge<'a> {
+    pieces: &'a [Rows],
+    /// Columns that decide between equal times while they hold texts, by name.
+    ties: &'a [usize],
+    descending: bool,
+    heap: Vec<Cursor>,
+}
+
+impl<'a> Merge<'a> {
+    /// Merges `pieces`, whose series are sorted as 1.x sorts series keys.
+    pub(super) fn new(pieces: &'a [Rows], ties: &'a [usize], descending: bool) -> Self {
+        let mut heap: Vec<Cursor> = Vec::new();
+        let mut last: Option<&Rows> = None;
+        for (i, piece) in pieces.iter().enumerate() {
+            match heap.last_mut() {
+                Some(cursor) if last.is_some_and(|last| last.tags == piece.tags) => cursor.pieces.push(i),
+                _ => heap.push(Cursor { pieces: vec![i], at: (0, 0) }),
+            }
+            last = Some(piece);
+        }
+        if descending {
+            heap.reverse();
+            for cursor in &mut heap {
+                cursor.pieces.reverse();
+                cursor.at.1 = pieces[cursor.pieces[0]].time.len() - 1;
+            }
+        }
+        let mut merge = Self { pieces, ties, descending, heap };
+        for i in (0..merge.heap.len() / 2).rev() {
+            merge.down(i, merge.heap.len());
+        }
+        merge
+    }
+
+    fn less(&self, a: &Cursor, b: &Cursor) -> bool {
+        let (a_piece, a_row) = (&self.pieces[a.pieces[a.at.0]], a.at.1);
+        let (b_piece, b_row) = (&self.pieces[b.pieces[b.at.0]], b.at.1);
+        let mut order = a_piece.time.value(a_row).cmp(&b_piece.time.value(b_row));
+        for column in self.ties {
+            if order != Ordering::Equal {
+                break;
+            }
+            match (a_piece.columns[*column].text(a_row), b_piece.columns[*column].text(b_row)) {
+                (Some(a), Some(b)) => order = a.cmp(b),
+                _ => return false,
+            }
+        }
+        order == if self.descending { Ordering::Greater } else { Ordering::Less }
+    }
+
+    fn down(&mut self, mut i: usize, len: usize) {
+        loop {
+            let mut child = 2 * i + 1;
+            if child >= len {
+                return;
+            }
+            if child + 1 < len && self.less(&self.heap[child + 1], &self.heap[child]) {
+                child += 1;
+            }
+            if !self.less(&self.heap[child], &self.heap[i]) {
+                return;
+            }
+            self.heap.swap(i, child);
+            i = child;
+        }
+    }
+
+    fn up(&mut self, mut i: usize) {
+        while i > 0 {
+            let parent = (i - 1) / 2;
+            if !self.less(&self.heap[i], &self.heap[parent]) {
+                return;
+            }
+            self.heap.swap(i, parent);
+            i = parent;
+        }
+    }
+
+    /// Steps a cursor; `false` at its end.
+    fn step(&self, cursor: &mut Cursor) -> bool {
+        let len = self.pieces[cursor.pieces[cursor.at.0]].time.len();
+        if self.descending && cursor.at.1 > 0 {
+            cursor.at.1 -= 1;
+        } else if !self.descending && cursor.at.1 + 1 < len {
+            cursor.at.1 += 1;
+        } else {
+            if cursor.at.0 + 1 == cursor.pieces.len() {
+                return false;
+            }
+            cursor.at.0 += 1;
+            cursor.at.1 = if self.descending { self.pieces[cursor.pieces[cursor.at.0]].time.len() - 1 } else { 0 };
+        }
+        true
+    }
+}
+
+impl Iterator for Merge<'_> {
+    /// Batch and row.
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        // Go's Pop swaps the top with the last and sinks it; Push appends and lifts.
+        let last = self.heap.len().checked_sub(1)?;
+        self.heap.swap(0, last);
+        self.down(0, last);
+        let mut cursor = self.heap.pop()?;
+        let item = (cursor.pieces[cursor.at.0], cursor.at.1);
+        if self.step(&mut cursor) {
+            self.heap.push(cursor);
+            self.up(self.heap.len() - 1);
+        }
+        Some(item)
+    }
+}

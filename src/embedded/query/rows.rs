@@ -1,0 +1,347 @@
+//! Points of a table as the operators want them: filtered by `WHERE`, each wanted column with its type.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::DataType;
+
+use super::{
+    context::Budget,
+    expr::Expr,
+    ir::{Place, Select, Table},
+    value::{Scalar, cast, down, nulls},
+};
+use crate::{
+    embedded::{Scan, SeriesBatch},
+    error::Error,
+};
+
+/// Points of one series in one partition.
+pub(super) struct Rows {
+    pub(super) tags: Arc<[Box<str>]>,
+    pub(super) time: Int64Array,
+    /// One for each of [`Select::refs`].
+    pub(super) columns: Vec<Column>,
+}
+
+/// Values of one column.
+#[derive(Clone)]
+pub(super) enum Column {
+    Field(ArrayRef),
+    /// The series' own value; `None` where it hasn't the tag.
+    Tag(Option<Arc<str>>),
+    Null,
+}
+
+impl Column {
+    /// The values as an array.
+    pub(super) fn array(&self, kind: super::value::Type, len: usize) -> ArrayRef {
+        match self {
+            Self::Field(array) => Arc::clone(array),
+            Self::Tag(Some(value)) => Scalar::String(Arc::clone(value)).repeat(len),
+            Self::Tag(None) | Self::Null => nulls(kind, len),
+        }
+    }
+
+    /// The value of one row.
+    pub(super) fn value(&self, row: usize) -> Scalar {
+        match self {
+            Self::Field(array) => Scalar::of(array, row),
+            Self::Tag(Some(value)) => Scalar::String(Arc::clone(value)),
+            Self::Tag(None) | Self::Null => Scalar::Null,
+        }
+    }
+
+    /// The text of one row, if it has one.
+    pub(super) fn text(&self, row: usize) -> Option<&str> {
+        match self {
+            Self::Field(array) if *array.data_type() == DataType::Utf8 && array.is_valid(row) => {
+                Some(down::<StringArray>(array).value(row))
+            }
+            Self::Tag(Some(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn slice(&self, offset: usize, len: usize) -> Self {
+        match self {
+            Self::Field(array) => Self::Field(array.slice(offset, len)),
+            other => other.clone(),
+        }
+    }
+
+    /// Bytes of its values.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Field(array) => bytes(array),
+            _ => 0,
+        }
+    }
+}
+
+impl Rows {
+    pub(super) fn slice(&self, offset: usize, len: usize) -> Self {
+        Self {
+            tags: Arc::clone(&self.tags),
+            time: self.time.slice(offset, len),
+            columns: self.columns.iter().map(|column| column.slice(offset, len)).collect(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.time.len() * 8 + self.columns.iter().map(Column::bytes).sum::<usize>() + size_of::<Self>()
+    }
+}
+
+/// Bytes of the values of an array, shared ones not counted twice as [`Array::get_array_memory_size`] does with slices.
+pub(super) fn bytes(array: &dyn Array) -> usize {
+    let len = array.len();
+    match array.data_type() {
+        DataType::Utf8 => {
+            let offsets = down::<StringArray>(array).value_offsets();
+            let text = match (offsets.first(), offsets.last()) {
+                (Some(first), Some(last)) => (last - first) as usize,
+                _ => 0,
+            };
+            text + 4 * len
+        }
+        DataType::Boolean => len.div_ceil(8),
+        _ => 8 * len,
+    }
+}
+
+/// What a scan reads.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// Both ends included.
+    pub(super) time: (i64, i64),
+    pub(super) descending: bool,
+    /// Leave out points that have none of the selected fields.
+    pub(super) selected_only: bool,
+}
+
+/// Reads a table; `each` says whether to go on.
+pub(super) fn scan(
+    select: &Select,
+    table: &Table,
+    measurement: &Arc<str>,
+    wanted: Wanted,
+    budget: &Budget<'_>,
+    each: &mut dyn FnMut(Rows) -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    if table.fields.is_empty() || wanted.time.0 > wanted.time.1 {
+        return Ok(true);
+    }
+    let fields = table.fields.len();
+    let known = move |tags: &[Box<str>], slot: usize| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()));
+    let series = table.condition.clone().map(|condition| -> crate::embedded::SeriesFilter {
+        Arc::new(move |tags: &[Box<str>]| condition.bind(&|slot| known(tags, slot)).truth() != Some(false))
+    });
+    let scan = Scan {
+        measurement: Arc::clone(measurement),
+        time: wanted.time.0..=wanted.time.1,
+        fields: table.fields.clone(),
+        series,
+        descending: wanted.descending,
+    };
+    let selected: Vec<usize> = (0..select.refs.len())
+        .filter(|slot| select.refs[*slot].selected && matches!(table.places[*slot], Place::Field(_)))
+        .collect();
+    // Points come with at least one of the scanned fields: more needs to be looked at only where others are scanned too.
+    let others = (0..fields).any(|field| !selected.iter().any(|slot| table.places[*slot] == Place::Field(field)));
+    let mut series: Option<Series> = None;
+    for batch in table.tables.scan(scan)? {
+        budget.check()?;
+        let batch = batch?;
+        if batch.time.is_empty() {
+            continue;
+        }
+        if !series.as_ref().is_some_and(|series| Arc::ptr_eq(&series.tags, &batch.tags) || series.tags == batch.tags) {
+            series = Some(Series::new(&batch.tags, table, &known));
+        }
+        let Some(series) = &series else { continue };
+        let Some(rows) = rows(batch, series, select, table) else { continue };
+        let rows = if wanted.selected_only { with_any(rows, &selected, others) } else { Some(rows) };
+        if let Some(rows) = rows
+            && !each(rows)?
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What is the same for all points of a series.
+struct Series {
+    tags: Arc<[Box<str>]>,
+    condition: Option<Expr>,
+    columns: Vec<Option<Arc<str>>>,
+}
+
+impl Series {
+    fn new(tags: &Arc<[Box<str>]>, table: &Table, known: &impl Fn(&[Box<str>], usize) -> Option<Scalar>) -> Self {
+        let columns = table.places.iter().map(|place| match place {
+            Place::Tag(tag) if !tags[*tag].is_empty() => Some((*tags[*tag]).into()),
+            _ => None,
+        });
+        Self {
+            condition: table.condition.as_ref().map(|condition| condition.bind(&|slot| known(tags, slot))),
+            columns: columns.collect(),
+            tags: Arc::clone(tags),
+        }
+    }
+}
+
+/// Filters a batch and gives its columns their types; `None` when nothing is left.
+fn rows(batch: SeriesBatch, series: &Series, select: &Select, table: &Table) -> Option<Rows> {
+    let len = batch.time.len();
+    let mut mask: Option<BooleanArray> = None;
+    if let Some(condition) = &series.condition {
+        match condition.truth() {
+            Some(true) => {}
+            Some(false) => return None,
+            None => {
+                let slots: Vec<ArrayRef> =
+                    batch.fields.iter().map(|field| field.clone().unwrap_or_else(|| Scalar::Null.repeat(len))).collect();
+                mask = Some(condition.holds(&slots, len));
+            }
+        }
+    }
+    let (time, fields) = match mask {
+        Some(mask) => {
+            let count = mask.true_count();
+            if count == 0 {
+                return None;
+            }
+            if count == len {
+                (batch.time, batch.fields)
+            } else {
+                let keep = |array: &dyn Array| arrow_select::filter::filter(array, &mask).ok();
+                let time = keep(&batch.time)?;
+                (
+                    down::<Int64Array>(&time).clone(),
+                    batch.fields.into_iter().map(|field| field.and_then(|field| keep(&field))).collect(),
+                )
+            }
+        }
+        None => (batch.time, batch.fields),
+    };
+    let columns = table
+        .places
+        .iter()
+        .zip(&select.refs)
+        .zip(&series.columns)
+        .map(|((place, reference), tag)| match place {
+            Place::Field(field) => {
+                fields[*field].as_ref().and_then(|array| cast(array, reference.kind)).map_or(Column::Null, Column::Field)
+            }
+            Place::Tag(_) => Column::Tag(tag.clone()),
+            Place::Nowhere => Column::Null,
+        })
+        .collect();
+    Some(Rows { tags: batch.tags, time, columns })
+}
+
+/// The points that have one of the selected fields. One that has another type in this partition is missing there.
+fn with_any(rows: Rows, selected: &[usize], others: bool) -> Option<Rows> {
+    let len = rows.time.len();
+    let arrays: Vec<&ArrayRef> = selected
+        .iter()
+        .filter_map(|slot| if let Column::Field(array) = &rows.columns[*slot] { Some(array) } else { None })
+        .collect();
+    if arrays.iter().any(|array| array.null_count() == 0) || !others && arrays.len() == selected.len() {
+        return Some(rows);
+    }
+    let mut any = BooleanBuffer::new_unset(len);
+    for nulls in arrays.iter().filter_map(|array| array.nulls()) {
+        any = &any | nulls.inner();
+    }
+    let any = BooleanArray::new(any, None);
+    match any.true_count() {
+        0 => None,
+        count if count == len => Some(rows),
+        _ => {
+            let keep = |array: &dyn Array| arrow_select::filter::filter(array, &any).ok();
+            let columns = rows.columns.iter().map(|column| match column {
+                Column::Field(array) => keep(array).map_or(Column::Null, Column::Field),
+                other => other.clone(),
+            });
+            Some(Rows { time: down::<Int64Array>(&keep(&rows.time)?).clone(), columns: columns.collect(), tags: rows.tags })
+        }
+    }
+}
+
+/// Values of the tags of `GROUP BY`.
+pub(super) type Key = Arc<[Box<str>]>;
+
+/// The key of a series.
+pub(super) fn key(tags: &[Box<str>], table: &Table) -> Key {
+    table.dimensions.iter().map(|place| place.map_or_else(Box::default, |place| tags[place].clone())).collect()
+}
+
+/// Numbers the groups in the order in which they turn up.
+#[derive(Default)]
+pub(super) struct Groups {
+    pub(super) keys: Vec<Key>,
+    numbers: HashMap<Key, usize>,
+    last: Option<(Arc<[Box<str>]>, usize)>,
+}
+
+impl Groups {
+    /// The number of the group of a series.
+    pub(super) fn of(&mut self, tags: &Arc<[Box<str>]>, table: &Table) -> usize {
+        if let Some((last, number)) = &self.last
+            && Arc::ptr_eq(last, tags)
+        {
+            return *number;
+        }
+        let key = key(tags, table);
+        let number = *self.numbers.entry(Arc::clone(&key)).or_insert_with(|| {
+            self.keys.push(key);
+            self.keys.len() - 1
+        });
+        self.last = Some((Arc::clone(tags), number));
+        number
+    }
+
+    /// Forgets which series came last: another table's tags mean something else.
+    pub(super) fn next_table(&mut self) {
+        self.last = None;
+    }
+
+    /// Their numbers, sorted by key.
+    pub(super) fn sorted(&self, descending: bool) -> Vec<usize> {
+        let mut numbers: Vec<_> = (0..self.keys.len()).collect();
+        numbers.sort_by(|a, b| self.keys[*a].cmp(&self.keys[*b]));
+        if descending {
+            numbers.reverse();
+        }
+        numbers
+    }
+}
+
+/// Which groups `SLIMIT` and `SOFFSET` leave, told before anything is read; `None` for all of them.
+pub(super) fn limited(select: &Select, source: &super::ir::Source) -> Result<Option<std::collections::HashSet<Key>>, Error> {
+    let limit = select.limits.slimit.filter(|limit| *limit > 0);
+    let offset = select.limits.soffset.unwrap_or(0);
+    if limit.is_none() && offset == 0 {
+        return Ok(None);
+    }
+    let mut keys = std::collections::BTreeSet::new();
+    for table in &source.tables {
+        let fields = table.fields.len();
+        for tags in table.tables.series(&source.name, select.time.0..=select.time.1)? {
+            let holds = table.condition.as_ref().is_none_or(|condition| {
+                condition.bind(&|slot| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()))).truth()
+                    != Some(false)
+            });
+            if holds {
+                keys.insert(key(&tags, table));
+            }
+        }
+    }
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(Some(keys.into_iter().skip(offset).take(limit).collect()))
+}

@@ -1,0 +1,139 @@
+//! The query engine against answers recorded from InfluxDB 1.6.7 (`tests/cases/query/record` makes them).
+//!
+//! A case file is line protocol up to the first `>`; then statements, each `> statement` with 1.6.7's result behind it as one line of
+//! JSON. Before a statement, `# differs: why` says that we answer differently on purpose, `# refused` that it isn't implemented: both are
+//! held to it.
+
+mod memory;
+mod render;
+
+use std::{path::Path, sync::Arc, sync::atomic::AtomicBool};
+
+use memory::Memory;
+use serde_json::Value;
+use v1shim::{
+    Error,
+    embedded::{
+        Tables,
+        query::{self, Context, Limits, MemoryPool},
+    },
+    error::Kind,
+    influxql::{self, Params},
+};
+
+/// The result of the statements of `text`: the last one's.
+fn answer(text: &str, tables: &Arc<dyn Tables>) -> Result<Value, (Kind, String)> {
+    answer_within(text, tables, Limits::default())
+}
+
+fn answer_within(text: &str, tables: &Arc<dyn Tables>, limits: Limits) -> Result<Value, (Kind, String)> {
+    let statements = influxql::parse(text, &Params::default(), influxql::Limits::default())
+        .map_err(|error| (Kind::Invalid, error.to_string()))?;
+    let cancelled = AtomicBool::new(false);
+    let pool = MemoryPool::new(1 << 30);
+    let find = |bucket: &str| match bucket {
+        "db" => Ok(Arc::clone(tables)),
+        other => Err(Error::new(Kind::NotFound, format!("database not found: {other}"))),
+    };
+    let context =
+        Context { tables: &find, bucket: "db", now: 1_600_000_000_000_000_000, cancelled: &cancelled, limits, pool: &pool };
+    let plan = query::plan(&statements[0], &context).map_err(|error| (error.kind(), error.to_string()))?;
+    let mut series = render::Series::new(&plan.schema());
+    let result = plan.run(&mut |batch| {
+        assert_eq!(batch.schema(), plan.schema(), "{text}");
+        series.add(&batch);
+        Ok(())
+    });
+    assert_eq!(pool.used(), 0, "memory isn't given back: {text}");
+    result.map_err(|error| (error.kind(), error.to_string()))?;
+    Ok(series.finish())
+}
+
+/// Whether two results are the same; floats may differ in the last digits, since 1.6.7 adds in another order.
+fn same(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Number(a), Value::Number(b)) => {
+            if let (Some(a), Some(b)) = (a.as_i64(), b.as_i64()) {
+                return a == b;
+            }
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            (a - b).abs() <= 1e-10 * a.abs().max(b.abs())
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    agree: usize,
+    differ_on_purpose: usize,
+    refused: usize,
+    wrong: Vec<String>,
+}
+
+fn run(path: &Path, count: &mut Count) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let start = text.find("\n>").map_or(0, |at| at + 1);
+    let data = &text[..start];
+    let statements_from = data.rfind("\n\n").map_or(start, |at| at + 1);
+    let tables: Arc<dyn Tables> = Arc::new(Memory::parse(&data[..statements_from]));
+    let mut note = None;
+    let mut lines = text[statements_from..].lines();
+    while let Some(line) = lines.next() {
+        if let Some(text) = line.strip_prefix("# ") {
+            note = Some(text);
+        }
+        let Some(statement) = line.strip_prefix("> ") else { continue };
+        let theirs: Value =
+            serde_json::from_str(lines.next().unwrap_or_default()).unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let (ours, refused) = match answer(statement, &tables) {
+            Ok(ours) => (ours, false),
+            Err((kind, message)) => (serde_json::json!({ "error": message }), kind == Kind::NotImplemented),
+        };
+        let ok = match note.take() {
+            Some(note) if note.starts_with("differs: ") => {
+                count.differ_on_purpose += 1;
+                !same(&ours, &theirs) && !refused
+            }
+            Some("refused") => {
+                count.refused += 1;
+                refused
+            }
+            _ => {
+                let ok = same(&ours, &theirs);
+                count.agree += usize::from(ok);
+                ok
+            }
+        };
+        if !ok {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            count.wrong.push(format!("{name}: {statement}\n  ours:   {ours}\n  theirs: {theirs}"));
+        }
+    }
+}
+
+#[test]
+fn answers_as_influxdb_1_6_7() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/query");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
+    paths.sort();
+    let mut count = Count::default();
+    for path in &paths {
+        run(path, &mut count);
+    }
+    println!(
+        "{} files: {} agree, {} differ on purpose, {} refused, {} wrong",
+        paths.len(),
+        count.agree,
+        count.differ_on_purpose,
+        count.refused,
+        count.wrong.len()
+    );
+    assert!(count.wrong.is_empty(), "{} wrong answers:\n{}", count.wrong.len(), count.wrong.join("\n"));
+    assert!(count.agree > 100, "the cases weren't found");
+}
