@@ -122,6 +122,31 @@ async fn names_outlive_an_outage() {
 }
 
 #[tokio::test]
+async fn what_a_write_has_just_made_is_found_at_once() {
+    let made = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&made);
+    let server = Raw::start(move |_, mut stream| {
+        let made = Arc::clone(&flag);
+        async move {
+            while read_request(&mut stream).await.is_some() {
+                let body = if made.load(Ordering::SeqCst) { r#"[{"iox::database":"new"}]"# } else { "[]" };
+                stream.write_all(reply("200 OK", "", body).as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let catalog = catalog(&config(&server.url()));
+    assert_eq!(resolve(&catalog, "new", None).await, None);
+    assert_eq!(&*catalog.create("new", None).await.unwrap(), "new");
+    // The write is under way.
+    assert_eq!(resolve(&catalog, "new", None).await, None);
+    assert!(catalog.list().await.unwrap().is_empty());
+    made.store(true, Ordering::SeqCst);
+    assert_eq!(catalog.list().await.unwrap().len(), 1);
+    assert_eq!(resolve(&catalog, "new", None).await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
 async fn answers_without_end_are_cut() {
     let server = Raw::start(|_, mut stream| async move {
         read_request(&mut stream).await;

@@ -26,6 +26,10 @@ const FRESH: Duration = Duration::from_secs(10);
 const MISSED: Duration = Duration::from_secs(1);
 /// How soon an upstream that could not be asked is asked again. Until then nobody waits for it.
 const REFUSED: Duration = Duration::from_secs(5);
+/// How long after a name was given out for a database to be made what is remembered is not taken for complete.
+const MADE: Duration = Duration::from_secs(2);
+/// How long an answer is waited for: a write may stand behind it, and `upstream.timeout` is made for long queries.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of one answer: some ten thousands of names.
 const LIMIT: usize = 8 << 20;
 
@@ -46,6 +50,8 @@ pub struct UpstreamCatalog {
 #[derive(Default)]
 struct State {
     known: ArcSwapOption<Known>,
+    /// When a name was last given out for a database to be made.
+    made: ArcSwapOption<Instant>,
     asking: Mutex<()>,
 }
 
@@ -71,6 +77,7 @@ impl UpstreamCatalog {
 
     /// What is known, asked anew when it is older than `age` (or nothing is known, or the last attempt has failed a while ago).
     async fn known(&self, age: Duration) -> Result<Arc<Known>, Error> {
+        let since = Instant::now();
         let current = self.state.known.load_full();
         if let Some(known) = current.as_ref().filter(|known| known.serves(age)) {
             return known.answer();
@@ -82,7 +89,8 @@ impl UpstreamCatalog {
             (Err(_), _) => self.state.asking.lock().await,
         };
         // Whoever held the lock before may have asked.
-        if let Some(known) = self.state.known.load_full().filter(|known| known.serves(age.min(MISSED))) {
+        let current = self.state.known.load_full();
+        if let Some(known) = current.as_ref().filter(|known| known.asked >= since || known.serves(age.min(MISSED))) {
             return known.answer();
         }
         let known = Arc::new(self.ask(current.as_deref()).await);
@@ -91,13 +99,28 @@ impl UpstreamCatalog {
         known.answer()
     }
 
+    /// `age`, or less when a database may have been made a moment ago.
+    fn careful(&self, age: Duration) -> Duration {
+        match self.state.made.load().as_ref().map(|made| made.elapsed()) {
+            Some(ago) if ago < MADE => Duration::ZERO,
+            Some(ago) if ago < FRESH => age.min(MISSED),
+            _ => age,
+        }
+    }
+
     async fn ask(&self, before: Option<&Known>) -> Known {
-        let answer = match self.upstream.api() {
-            Api::V2 => v2::ask(&self.upstream).await,
-            Api::V3 => v3::ask(&self.upstream).await,
+        let asked = Instant::now();
+        let answer = async {
+            match self.upstream.api() {
+                Api::V2 => v2::ask(&self.upstream).await,
+                Api::V3 => v3::ask(&self.upstream).await,
+            }
         };
+        let answer = tokio::time::timeout(PATIENCE, answer)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "upstream did not tell its databases in time")));
         match answer {
-            Ok(names) => Known { asked: Instant::now(), names, refused: None },
+            Ok(names) => Known { asked, names, refused: None },
             Err(error) => {
                 // Said once, not every few seconds.
                 if before.and_then(|known| known.refused.as_ref()).is_none_or(|refused| refused.kind != error.kind()) {
@@ -130,7 +153,7 @@ impl Catalog for UpstreamCatalog {
             if let Some(bucket) = self.known(FRESH).await?.names.find(db, rp) {
                 return Ok(Some(bucket.into()));
             }
-            Ok(self.known(MISSED).await?.names.find(db, rp).map(Into::into))
+            Ok(self.known(self.careful(MISSED)).await?.names.find(db, rp).map(Into::into))
         })
     }
 
@@ -138,7 +161,10 @@ impl Catalog for UpstreamCatalog {
     /// v2 server are made by whoever runs it.
     fn create<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
         let made = match self.upstream.api() {
-            Api::V3 => Ok(names::made(db, rp)),
+            Api::V3 => {
+                self.state.made.store(Some(Arc::new(Instant::now())));
+                Ok(names::made(db, rp))
+            }
             Api::V2 => {
                 let message = format!("database not found: \"{db}\", and buckets of an upstream are not made from here");
                 Err(Error::new(Kind::NotFound, message))
@@ -148,7 +174,7 @@ impl Catalog for UpstreamCatalog {
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
-        Box::pin(async move { Ok(self.known(FRESH).await?.names.mappings().to_vec()) })
+        Box::pin(async move { Ok(self.known(self.careful(FRESH)).await?.names.mappings().to_vec()) })
     }
 }
 
