@@ -42,9 +42,11 @@ pub fn parse(text: &str, params: &Params, limits: Limits) -> Result<Vec<Statemen
         cache: None,
         end: origin,
         eof_read: false,
-        eof_at: 0,
+        eof_at: None,
+        deferred: None,
     };
-    parser.query()
+    let statements = parser.query()?;
+    parser.deferred.map_or(Ok(statements), Err)
 }
 
 pub(super) struct Parser<'t> {
@@ -64,7 +66,9 @@ pub(super) struct Parser<'t> {
     /// Whether the end of the text was read: 1.x then reports it one character later.
     eof_read: bool,
     /// How many characters after the text 1.x says its end is.
-    eof_at: u32,
+    eof_at: Option<u32>,
+    /// The first mistake that 1.x sees only when it runs the statement: mistakes in the rest of the text come before it.
+    deferred: Option<Error>,
 }
 
 impl<'t> Parser<'t> {
@@ -83,7 +87,12 @@ impl<'t> Parser<'t> {
     fn read(&mut self) -> Token {
         let mut token = self.lexer.scan(self.pos);
         match token.kind {
-            Kind::Eof => self.eof_at = u32::from(std::mem::replace(&mut self.eof_read, true)),
+            Kind::Eof => {
+                let read = std::mem::replace(&mut self.eof_read, true);
+                self.eof_at.get_or_insert(u32::from(read));
+            }
+            // A comment between `/*` and `*/` is over before the text is.
+            Kind::Comment if self.lexer.byte(token.start) == Some(b'/') => {}
             Kind::Space | Kind::Comment | Kind::BadString => self.touch_end(token.end),
             Kind::Ident | Kind::BoundParam => {
                 if self.lexer.byte(token.end.saturating_sub(1)) != Some(b'"') {
@@ -264,7 +273,7 @@ impl<'t> Parser<'t> {
             }
         }
         if token.kind == Kind::Eof {
-            char += self.eof_at as usize;
+            char += self.eof_at.unwrap_or_default() as usize;
         }
         (line, char)
     }

@@ -191,13 +191,17 @@ impl Parser<'_> {
                 None => {
                     let expr = self.expr()?;
                     self.skip_space();
-                    dimension(expr)?
+                    let at = expr.span();
+                    dimension(expr).unwrap_or_else(|error| {
+                        self.deferred.get_or_insert(error);
+                        Dimension::Wildcard(at)
+                    })
                 }
             };
             let again = matches!(dimension, Dimension::Time { .. })
                 && dimensions.iter().any(|earlier| matches!(earlier, Dimension::Time { .. }));
             if again {
-                return Err(Error::semantic("multiple time dimensions not allowed", self.since(self.end)));
+                self.deferred.get_or_insert(Error::semantic("multiple time dimensions not allowed", self.since(self.end)));
             }
             dimensions.push(dimension);
             if self.eat_raw(Kind::Comma).is_none() {
