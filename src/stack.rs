@@ -1,4 +1,42 @@
 //! The whole stack as one [`Layer`]: the only file that knows the order of the layers.
+//!
+//! ```
+//! use axum::{Router, routing::post};
+//! use http::{Request, StatusCode};
+//! use tower::{Layer, ServiceExt};
+//! use v1shim::{
+//!     Body, V1ShimLayer,
+//!     config::{AuthMode, Config},
+//!     native::{Api, ReplyFormat, Target},
+//! };
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! // An app with native endpoints of its own…
+//! let app = Router::new()
+//!     .route("/api/v3/write_lp", post(async || StatusCode::NO_CONTENT))
+//!     .route("/api/v3/query_influxql", post(async || "{\"iox::measurement\":\"cpu\",\"time\":\"1970-01-01T00:00:01\",\"usage\":1.5}\n"));
+//!
+//! // …and InfluxDB v1 in front of it: around the router, since its own `layer` would come after routing.
+//! let mut config = Config::default();
+//! config.auth.mode = AuthMode::Passthrough;
+//! let target = Target { api: Api::V3, reply: ReplyFormat::Jsonl, multi_bucket: false, full_influxql: false };
+//! let app = V1ShimLayer::new(config).target(target).layer(app);
+//!
+//! let write = Request::post("/write?db=telegraf&p=token").body(Body::from("cpu usage=1.5")).unwrap();
+//! assert_eq!(app.clone().oneshot(write).await.unwrap().status(), StatusCode::NO_CONTENT);
+//!
+//! let query = Request::get("/query?db=telegraf&p=token&epoch=s&q=SELECT+usage+FROM+cpu").body(Body::empty()).unwrap();
+//! let body = app.clone().oneshot(query).await.unwrap().into_body();
+//! let text = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+//! assert_eq!(
+//!     text,
+//!     "{\"results\":[{\"statement_id\":0,\"series\":[{\"name\":\"cpu\",\"columns\":[\"time\",\"usage\"],\"values\":[[1,1.5]]}]}]}\n"
+//! );
+//!
+//! let drop = Request::post("/query?db=telegraf&p=token&q=DROP+MEASUREMENT+cpu").body(Body::empty()).unwrap();
+//! assert_eq!(app.oneshot(drop).await.unwrap().status(), StatusCode::BAD_REQUEST);
+//! # });
+//! ```
 
 use std::{
     convert::Infallible,
