@@ -1,6 +1,7 @@
 //! From memory to files, so that memory and the log stay bounded.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -171,10 +172,16 @@ impl Work {
             if self.is_closed() {
                 return;
             }
-            if !self.gauge.is_due() {
+            // What the log took is safe there, and it takes nothing more.
+            if !self.gauge.is_due() || self.log.broken().is_some() {
                 continue;
             }
-            if let Err(error) = self.flush() {
+            let flushed = std::panic::catch_unwind(AssertUnwindSafe(|| self.flush())).unwrap_or_else(|_| {
+                // As after any other failure. Without this thread memory would stay full for ever.
+                memory_of(&self.memory).abort_flush();
+                Err(Error::internal("moving points to files panicked"))
+            });
+            if let Err(error) = flushed {
                 tracing::error!(%error, cause = error_cause(&error), "points can't be moved from memory to files; trying again");
                 self.pause(RETRY);
                 self.gauge.ask();

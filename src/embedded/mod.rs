@@ -25,13 +25,16 @@ mod statement;
 mod tables;
 pub mod wal;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use engine::{Engine, Outcome, Rejected, RejectedLine, Write};
 pub use front::Embedded;
 pub use partition::shard_duration;
 pub use statement::{Query, Reply};
 pub use tables::{Scan, Schema, SeriesBatch, SeriesFilter, Tables};
+
+/// Values of a measurement's tags, in the order of its tag keys; empty: missing.
+type TagSet = Arc<[Box<str>]>;
 
 /// The points in memory. They are in order even if somebody panicked with them.
 fn memory_of(memory: &Mutex<buffer::Memory>) -> MutexGuard<'_, buffer::Memory> {

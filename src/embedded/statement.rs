@@ -58,6 +58,9 @@ pub struct Reply {
     batches: mpsc::Receiver<Result<RecordBatch, Error>>,
     deadline: Pin<Box<Sleep>>,
     cancel: CancelOnDrop,
+    /// Set before the last batch's sender goes away.
+    finished: Arc<AtomicBool>,
+    ended: bool,
 }
 
 impl Reply {
@@ -72,14 +75,25 @@ impl Stream for Reply {
     type Item = Result<RecordBatch, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
-        if let Poll::Ready(item) = self.batches.poll_recv(cx) {
-            return Poll::Ready(item);
+        match self.batches.poll_recv(cx) {
+            Poll::Ready(Some(item)) => {
+                self.ended |= item.is_err();
+                return Poll::Ready(Some(item));
+            }
+            Poll::Ready(None) if self.ended || self.finished.load(Ordering::Acquire) => return Poll::Ready(None),
+            Poll::Ready(None) => {
+                // It panicked: what was sent is not all.
+                self.ended = true;
+                return Poll::Ready(Some(Err(Error::internal("the query ended before its end"))));
+            }
+            Poll::Pending => {}
         }
-        if self.deadline.as_mut().poll(cx).is_pending() || self.batches.is_closed() {
+        if self.deadline.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
         self.cancel.0.store(true, Ordering::Relaxed);
         self.batches.close();
+        self.ended = true;
         Poll::Ready(Some(Err(timeout())))
     }
 }
@@ -115,13 +129,17 @@ impl Engine {
         let cancel = CancelOnDrop(Arc::clone(&cancelled));
         let (schema_sender, schema) = oneshot::channel();
         let (sender, batches) = mpsc::channel(WAITING);
-        let engine = self.clone();
-        task::spawn_blocking(move || engine.run(&query, &statement, &cancelled, schema_sender, &sender, permit));
+        let finished = Arc::new(AtomicBool::new(false));
+        let (engine, end) = (self.clone(), Arc::clone(&finished));
+        task::spawn_blocking(move || {
+            engine.run(&query, &statement, &cancelled, schema_sender, &sender, permit);
+            end.store(true, Ordering::Release);
+        });
         let schema = tokio::time::timeout_at(deadline, schema)
             .await
             .map_err(|_| timeout())?
             .map_err(|_| Error::internal("the query ended without an answer"))??;
-        Ok(Reply { schema, batches, deadline: Box::pin(tokio::time::sleep_until(deadline)), cancel })
+        Ok(Reply { schema, batches, deadline: Box::pin(tokio::time::sleep_until(deadline)), cancel, finished, ended: false })
     }
 
     fn parse(&self, query: &Query) -> Result<Statement, Error> {

@@ -14,12 +14,15 @@ use crate::{
     lineprotocol::FieldType,
 };
 
+/// Keys and values.
+type Tags = Box<[(Box<str>, Box<str>)]>;
+
 /// Appended points of one partition.
 #[derive(Debug, Default)]
 pub(super) struct Active {
     by_key: HashMap<Box<[u8]>, u32>,
     /// Tags of each series, by number.
-    series: Vec<Box<[(Box<str>, Box<str>)]>>,
+    series: Vec<Tags>,
     /// The series of each row.
     rows: Vec<u32>,
     times: Vec<i64>,

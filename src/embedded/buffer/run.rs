@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 use arrow_array::{ArrayRef, Int64Array};
 
 use super::column;
-use crate::lineprotocol::FieldType;
+use crate::{embedded::TagSet, lineprotocol::FieldType};
 
 /// A sorted run. Immutable, and cheap to cut: a series is a slice of every column.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Run {
         tags.sort_unstable();
         tags.dedup();
         let tags: Arc<[Box<str>]> = tags.into();
-        let mut all: Vec<(Arc<[Box<str>]>, usize, usize)> = Vec::new();
+        let mut all: Vec<(TagSet, usize, usize)> = Vec::new();
         for (number, run) in runs.iter().enumerate() {
             let widener = Widener::new(&run.tags, &tags);
             all.extend(run.series.iter().enumerate().map(|(place, series)| (widener.widen(series), number, place)));

@@ -68,7 +68,7 @@ pub(super) async fn buckets(
                 .filter(|bucket| parameters.get("id").is_none_or(|id| *id == *hex(bucket.id)))
                 .skip(number("offset", 0))
                 .take(number("limit", 20).min(1000))
-                .map(|bucket| describe(bucket))
+                .map(describe)
                 .collect();
             Ok(super::json(StatusCode::OK, &json!({ "links": { "self": "/api/v2/buckets" }, "buckets": listed })))
         }

@@ -99,7 +99,7 @@ impl Column<'_> {
         if self.array.is_null(row) {
             return false;
         }
-        let written = match self.values {
+        match self.values {
             Values::Text(_) | Values::Dictionary(..) => {
                 return self.string(row).map(|text| json_text(out, text)).is_some();
             }
@@ -111,8 +111,7 @@ impl Column<'_> {
             Values::Boolean(values) => write!(out, "{}", values.value(row)).is_ok(),
             Values::Time(values) => write!(out, "\"{}\"", time(values.value(row))).is_ok(),
             Values::Float(_) | Values::Null => false,
-        };
-        written
+        }
     }
 }
 

@@ -49,16 +49,15 @@ pub(super) async fn v2(engine: &Engine, head: &Parts, parameters: &Parameters<'_
         }
     };
     // A name, or a number.
-    let bucket = match engine.0.catalog.bucket(bucket).or_else(|| {
+    let Some(there) = engine.0.catalog.bucket(bucket).or_else(|| {
         let id = u64::from_str_radix(bucket, 16).ok().filter(|_| bucket.len() == 16)?;
         engine.0.catalog.bucket_by_id(id)
-    }) {
-        Some(bucket) => bucket,
-        None => return Err(Error::new(Kind::NotFound, format!("bucket \"{bucket}\" not found"))),
+    }) else {
+        return Err(Error::new(Kind::NotFound, format!("bucket \"{bucket}\" not found")));
     };
-    may_write(head, &bucket.name)?;
+    may_write(head, &there.name)?;
     let body = body::read(head, body, &limits(engine, head)).await?;
-    write(engine, &bucket.name, unit.into(), true, body).await
+    write(engine, &there.name, unit.into(), true, body).await
 }
 
 fn v3_unit(precision: Option<&str>) -> Result<Unit, Error> {

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::{layout, object::Object, read, unreadable, write};
 use crate::{
     embedded::{
+        TagSet,
         buffer::Run,
         catalog::{FieldRecord, FileRecord},
     },
@@ -25,7 +26,7 @@ use crate::{
 pub(in crate::embedded) struct DataFile {
     pub(in crate::embedded) record: FileRecord,
     pub(super) metadata: OnceLock<ArrowReaderMetadata>,
-    pub(super) series: OnceLock<Arc<[Arc<[Box<str>]>]>>,
+    pub(super) series: OnceLock<Arc<[TagSet]>>,
 }
 
 /// Where files are. Blocks: for threads that may.
@@ -118,7 +119,7 @@ impl Files {
     }
 
     /// Tag sets of all series in a file, sorted.
-    pub(in crate::embedded) fn series(&self, file: &DataFile) -> Result<Arc<[Arc<[Box<str>]>]>, Error> {
+    pub(in crate::embedded) fn series(&self, file: &DataFile) -> Result<Arc<[TagSet]>, Error> {
         if let Some(series) = file.series.get() {
             return Ok(Arc::clone(series));
         }

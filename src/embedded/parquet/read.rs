@@ -25,7 +25,7 @@ use parquet::{
 
 use super::{DataFile, Files, object::Object, unreadable};
 use crate::{
-    embedded::{SeriesBatch, SeriesFilter},
+    embedded::{SeriesBatch, SeriesFilter, TagSet},
     error::Error,
 };
 
@@ -149,7 +149,7 @@ impl FileChunks {
 }
 
 /// Tag sets of all series of a file, sorted, without duplicates.
-pub(super) fn series(files: &Files, file: &DataFile) -> Result<Arc<[Arc<[Box<str>]>]>, Error> {
+pub(super) fn series(files: &Files, file: &DataFile) -> Result<Arc<[TagSet]>, Error> {
     let record = &file.record;
     let failed = |error| unreadable(&record.path, error);
     let (object, metadata) = files.open(file)?;
@@ -237,7 +237,7 @@ fn end_of_set(batch: &RecordBatch, first: usize, tags: usize, start: usize) -> R
             (keys.is_valid(row) != keys.is_valid(start) || keys.value(row) != keys.value(start)) && value(row) != value(start)
         })
     };
-    let end = (start + 1..batch.num_rows()).find(|row| differs(*row)).unwrap_or(batch.num_rows());
+    let end = (start + 1..batch.num_rows()).find(|row| differs(*row)).unwrap_or_else(|| batch.num_rows());
     Ok(end)
 }
 

@@ -6,7 +6,7 @@ use arrow_array::{Array, Int64Array};
 
 use crate::{
     embedded::{
-        Scan, SeriesBatch, SeriesFilter,
+        Scan, SeriesBatch, SeriesFilter, TagSet,
         buffer::{PartitionView, Run, widen},
         parquet::{DataFile, FileChunks, Files, Wanted},
     },
@@ -54,15 +54,15 @@ pub(super) struct Memory {
     /// The next series.
     place: usize,
     /// What is left of the one before.
-    rest: Option<(Arc<[Box<str>]>, Range<usize>)>,
+    rest: Option<(TagSet, Range<usize>)>,
 }
 
 impl Memory {
     fn new(run: Arc<Run>, tags: &[Box<str>], scan: &Scan) -> Self {
-        let place = |name: &Box<str>| run.fields.binary_search_by(|field| field.name.cmp(name)).ok();
+        let place = |name: &str| run.fields.binary_search_by(|field| (*field.name).cmp(name)).ok();
         Self {
             widener: widen(&run.tags, tags),
-            fields: scan.fields.iter().map(place).collect(),
+            fields: scan.fields.iter().map(|name| place(name)).collect(),
             time: scan.time.clone(),
             series: scan.series.clone(),
             place: 0,

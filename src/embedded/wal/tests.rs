@@ -88,7 +88,7 @@ fn anything_else_corrupt_stops_the_start() {
     assert!(read(&disk, 1).unwrap_err().contains("the frame is cut short"));
     let (_folder, disk) = dir(&[(1, &whole), (3, &whole)]);
     assert!(read(&disk, 1).unwrap_err().contains("00000000000000000002.wal\" is missing"));
-    let mut later = whole.clone();
+    let mut later = whole;
     later[third + 4] = 2;
     let (_folder, disk) = dir(&[(1, &later)]);
     assert!(read(&disk, 1).unwrap_err().contains("frame version 2 is not known"));
