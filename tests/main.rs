@@ -3,6 +3,9 @@
 /// `proxy.toml` says the truth.
 #[cfg(feature = "server")]
 mod config;
+/// `kill -9`.
+#[cfg(all(feature = "server", feature = "embedded"))]
+mod crash;
 /// The examples do what their first lines promise.
 #[cfg(feature = "upstream")]
 mod examples;
