@@ -2,6 +2,7 @@
 
 mod fake;
 mod front;
+mod model;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

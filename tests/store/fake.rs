@@ -10,7 +10,7 @@ use v1shim::embedded::wal::{LogDir, LogFile};
 
 /// Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct FakeLog(Arc<Shared>);
+pub(super) struct FakeLog(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -35,7 +35,7 @@ struct File {
 
 impl FakeLog {
     /// What a machine finds that lost its power now: synced bytes of files whose names were synced.
-    pub fn after_power_loss(&self) -> Self {
+    pub(super) fn after_power_loss(&self) -> Self {
         let mut state = self.0.state.lock().unwrap().clone();
         state.files.retain(|_, file| file.name_synced);
         for file in state.files.values_mut() {
@@ -44,23 +44,23 @@ impl FakeLog {
         Self(Arc::new(Shared { state: Mutex::new(State { files: state.files, ..State::default() }), released: Condvar::new() }))
     }
 
-    pub fn syncs(&self) -> usize {
+    pub(super) fn syncs(&self) -> usize {
         self.0.state.lock().unwrap().syncs
     }
 
     /// All later syncs fail.
-    pub fn fail_syncs(&self) {
+    pub(super) fn fail_syncs(&self) {
         self.0.state.lock().unwrap().fail = true;
     }
 
     /// Syncs wait until they are let go.
-    pub fn hold_syncs(&self, hold: bool) {
+    pub(super) fn hold_syncs(&self, hold: bool) {
         self.0.state.lock().unwrap().held = hold;
         self.0.released.notify_all();
     }
 
     /// Changes the bytes of the last file that has any.
-    pub fn edit(&self, edit: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn edit(&self, edit: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.state.lock().unwrap();
         let file = state.files.values_mut().rev().find(|file| !file.written.is_empty()).unwrap();
         edit(&mut file.written);
