@@ -89,7 +89,7 @@ impl<'t> Parser<'t> {
         match token.kind {
             Kind::Eof => {
                 let read = std::mem::replace(&mut self.eof_read, true);
-                self.eof_at.get_or_insert(u32::from(read));
+                self.eof_at.get_or_insert_with(|| u32::from(read));
             }
             // A comment between `/*` and `*/` is over before the text is.
             Kind::Comment if self.lexer.byte(token.start) == Some(b'/') => {}

@@ -201,7 +201,8 @@ impl Parser<'_> {
             let again = matches!(dimension, Dimension::Time { .. })
                 && dimensions.iter().any(|earlier| matches!(earlier, Dimension::Time { .. }));
             if again {
-                self.deferred.get_or_insert(Error::semantic("multiple time dimensions not allowed", self.since(self.end)));
+                let at = self.since(self.end);
+                self.deferred.get_or_insert_with(|| Error::semantic("multiple time dimensions not allowed", at));
             }
             dimensions.push(dimension);
             if self.eat_raw(Kind::Comma).is_none() {
