@@ -118,7 +118,8 @@ where
     /// Preflight, `/health`, and what no HTTP server behind a proxy does.
     fn answered_here(&self, config: &Config, request: &Request<Body>) -> Option<Response<Body>> {
         match (request.method(), request.uri().path().trim_end_matches('/')) {
-            (&Method::OPTIONS, _) => Some(empty(StatusCode::NO_CONTENT)),
+            // 200 and nothing, as in 1.x.
+            (&Method::OPTIONS, _) => Some(Response::new(Body::empty())),
             (&Method::CONNECT, _) => Some(refusal(StatusCode::NOT_IMPLEMENTED, "not implemented", "CONNECT is not supported")),
             (&Method::GET | &Method::HEAD, "/health") => Some(self.health(config)),
             _ => None,
@@ -205,12 +206,6 @@ fn decorate(headers: &mut HeaderMap, config: &Config, id: &HeaderValue, origin: 
     }
 }
 
-fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
 fn json(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
@@ -290,7 +285,7 @@ mod tests {
                     .header(header::CONTENT_TYPE, "application/json")
                     .body("7".repeat(5000).into())
                     .unwrap()),
-                _ => Ok::<_, Infallible>(empty(StatusCode::NO_CONTENT)),
+                _ => Ok::<_, Infallible>(Response::builder().status(204).body(Body::empty()).unwrap()),
             }
         });
         let front = Front::new(inner, Live::new(Config::default()), Metrics::new());
@@ -329,7 +324,7 @@ mod tests {
     #[tokio::test]
     async fn pages_may_ask() {
         let (response, body) = ask(request("OPTIONS", "/query", &[("origin", "http://grafana:3000")])).await;
-        assert_eq!((response.status(), body.as_str()), (StatusCode::NO_CONTENT, ""));
+        assert_eq!((response.status(), body.as_str()), (StatusCode::OK, ""));
         assert_eq!(response.headers()["access-control-allow-origin"], "http://grafana:3000");
         assert!(response.headers()["access-control-allow-headers"].to_str().unwrap().contains("Authorization"));
         let (response, _) = ask(request("GET", "/x", &[("origin", "null")])).await;
