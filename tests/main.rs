@@ -16,9 +16,15 @@ mod layers;
 /// InfluxQL against what InfluxDB 1.6.7 answers.
 #[cfg(feature = "embedded")]
 mod query;
+/// The README's session.
+#[cfg(feature = "embedded")]
+mod readme;
 /// A server on a socket that gives the answers recorded from InfluxDB 3 Core.
 #[cfg(feature = "upstream")]
 mod recorded;
+/// The program as a whole: start, ends, reload, limits, TLS.
+#[cfg(feature = "embedded")]
+mod server;
 /// The whole stack over services that only listen.
 mod stack;
 /// The embedded store, its log on a disk that misbehaves, and its native front.

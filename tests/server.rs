@@ -388,11 +388,11 @@ fn a_client_that_stops_reading_is_cut_off() {
     let lines: String = (0..50_000).map(|n| format!("m v={n},w=\"{n:0100}\" {n}\n")).collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(server.post("/write?db=a", lines)).expect(204);
-    let query = format!(
-        "GET /query?db=a&q=SELECT+*+FROM+m HTTP/1.1\r\nHost: x\r\nAuthorization: Token {}\r\n\r\n",
-        server.token()
-    );
+    let query =
+        format!("GET /query?db=a&q=SELECT+*+FROM+m HTTP/1.1\r\nHost: x\r\nAuthorization: Token {}\r\n\r\n", server.token());
     let stream = raw(&server, &query);
-    eventually("its answer is over", || server.log().lines().any(|line| line.contains("v1shim::access") && line.contains("complete=false")));
+    eventually("its answer is over", || {
+        server.log().lines().any(|line| line.contains("v1shim::access") && line.contains("complete=false"))
+    });
     drop(stream);
 }

@@ -226,7 +226,7 @@ impl<'t, 'd> Section<'t, 'd> {
     pub(super) fn finish(&self) {
         for (key, value) in self.table.into_iter().flat_map(|table| table.iter()) {
             let name: &str = key.get_ref();
-            if self.asked.iter().any(|asked| *asked == name) {
+            if self.asked.contains(&name) {
                 continue;
             }
             let what = if matches!(value.get_ref(), DeValue::Table(_)) { "section" } else { "key" };
@@ -465,10 +465,22 @@ mod tests {
 
     #[test]
     fn numbers_have_bounds() {
-        assert_eq!(problems("n = 0\n", |root| drop(root.count("n", 1..=5))), ["line 1: n: must be at least 1, not 0"]);
-        assert_eq!(problems("n = 6\n", |root| drop(root.count("n", 1..=5))), ["line 1: n: must be at most 5, not 6"]);
         assert_eq!(
-            problems("n = -1\n", |root| drop(root.count("n", 1..=5))),
+            problems("n = 0\n", |root| {
+                root.count("n", 1..=5);
+            }),
+            ["line 1: n: must be at least 1, not 0"]
+        );
+        assert_eq!(
+            problems("n = 6\n", |root| {
+                root.count("n", 1..=5);
+            }),
+            ["line 1: n: must be at most 5, not 6"]
+        );
+        assert_eq!(
+            problems("n = -1\n", |root| {
+                root.count("n", 1..=5);
+            }),
             ["line 1: n: expected a whole number that is not negative, found -1"]
         );
         assert_eq!(problems("n = 0x4\n", |root| assert_eq!(root.count("n", 1..=5), Some(4))), Vec::<String>::new());
