@@ -72,7 +72,8 @@ impl Builder {
     pub(crate) fn try_start(self) -> Result<TestServer, String> {
         let own = self.dir.is_none().then(|| Arc::new(tempfile::tempdir().expect("a temporary directory")));
         let dir = self.dir.clone().or_else(|| own.as_ref().map(|own| own.path().to_owned())).expect("one of both");
-        let mut server = TestServer { builder: self, _own: own, dir, port: 0, tls: false, child: None, output: Vec::new() };
+        let mut server =
+            TestServer { builder: self, _own: own, dir, listen: 0, port: 0, tls: false, child: None, output: Vec::new() };
         server.launch()?;
         Ok(server)
     }
@@ -84,6 +85,8 @@ pub(crate) struct TestServer {
     builder: Builder,
     _own: Option<Arc<TempDir>>,
     dir: PathBuf,
+    /// What the configuration says: 0 until it is started again.
+    listen: u16,
     port: u16,
     tls: bool,
     child: Option<Child>,
@@ -172,6 +175,7 @@ impl TestServer {
     /// Starts it again on the same port, after [`kill`](Self::kill) or [`stop`](Self::stop).
     pub(crate) fn start_again(&mut self) {
         self.kill();
+        self.listen = self.port;
         self.launch().unwrap_or_else(|log| panic!("the server didn't start again:\n{log}"));
     }
 
@@ -209,7 +213,7 @@ impl TestServer {
 
     fn write_config(&self) {
         let Builder { server, config, .. } = &self.builder;
-        let text = format!("[server]\nlisten = \"127.0.0.1:{}\"\n{server}\n{config}", self.port);
+        let text = format!("[server]\nlisten = \"127.0.0.1:{}\"\n{server}\n{config}", self.listen);
         fs::write(self.dir.join("proxy.toml"), text).expect("a configuration");
     }
 
