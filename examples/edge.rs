@@ -108,5 +108,7 @@ pub(crate) async fn run() -> Result<String, BoxError> {
 
     let stranger = talk.client("stranger", &edge.url, "Token guessed");
     stranger.post("/write?db=plant", "press,id=7 bar=9 1").await?;
+    edge.stop().await?;
+    server.stop().await?;
     Ok(talk.text())
 }

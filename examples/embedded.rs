@@ -71,7 +71,7 @@ pub(crate) async fn run() -> Result<String, BoxError> {
     agent.post("/write?db=home&precision=s", lines).await?;
     agent.get("/query?db=home&epoch=s&q=SELECT+mean(temp)+FROM+room+GROUP+BY+%22name%22").await?;
     agent.post("/write?db=home&precision=s", "room,name=hall temp=\"cold\" 1700000060").await?;
-    drop(server);
+    server.stop().await?;
     engine.close().await;
     drop(engine);
 
@@ -81,7 +81,7 @@ pub(crate) async fn run() -> Result<String, BoxError> {
     let agent = talk.client("agent", &server.url, "Token agent-token");
     agent.get("/query?db=home&epoch=s&q=SELECT+temp+FROM+room+WHERE+%22name%22='hall'").await?;
     agent.get("/query?db=home&epoch=s&q=SHOW+DATABASES").await?;
-    drop(server);
+    server.stop().await?;
     engine.close().await;
     Ok(talk.text())
 }

@@ -65,7 +65,8 @@ pub(crate) async fn run() -> Result<String, BoxError> {
     agent.get("/query?db=telegraf&epoch=s&q=SELECT+usage+FROM+cpu").await?;
     agent.get("/query?db=telegraf&q=DROP+MEASUREMENT+cpu").await?;
     talk.say("(the server goes away)");
-    drop(server);
+    server.stop().await?;
     agent.post("/write?db=telegraf", "cpu,host=a usage=1.5").await?;
+    shim.stop().await?;
     Ok(talk.text())
 }

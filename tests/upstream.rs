@@ -3,4 +3,6 @@
 mod catalog;
 mod client;
 mod raw;
+#[cfg(feature = "embedded")]
+mod tandem;
 mod translation;

@@ -10,18 +10,19 @@ use hyper_util::{
     client::legacy::{Client as Http, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use v1shim::types::BoxError;
 
 /// The record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Talk(Arc<Mutex<String>>);
 
-/// An app on a free port, until it is dropped.
+/// An app on a free port.
 #[derive(Debug)]
 pub(crate) struct Serving {
     pub(crate) url: Uri,
-    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
 }
 
 /// A client with a credential.
@@ -38,12 +39,15 @@ pub(crate) struct Client {
 pub(crate) async fn serve(app: Router) -> Result<Serving, BoxError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}", listener.local_addr()?).parse()?;
+    let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            eprintln!("{error}");
-        }
+        axum::serve(listener, app)
+            .with_graceful_shutdown(async {
+                let _ = stopped.await;
+            })
+            .await
     });
-    Ok(Serving { url, task })
+    Ok(Serving { url, stop, task })
 }
 
 impl Talk {
@@ -96,8 +100,10 @@ impl Client {
     }
 }
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Serving {
+    /// Ends it; returns when it is gone, connections included.
+    pub(crate) async fn stop(self) -> Result<(), BoxError> {
+        drop(self.stop);
+        Ok(self.task.await??)
     }
 }

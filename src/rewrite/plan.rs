@@ -34,6 +34,8 @@ pub(super) enum Work {
     Known(VecDeque<Event>),
     /// It fails.
     Fail(String),
+    /// It was refused before anything ran: that is said whatever became of the statements in front of it.
+    Refused(String),
     /// The service below is asked.
     Ask(Box<Ask>),
 }
@@ -114,7 +116,7 @@ impl Planner<'_> {
         let work = match &approved.action {
             Action::Refuse(message) => {
                 answer.messages.clear();
-                Work::Fail(message.to_string())
+                Work::Refused(message.to_string())
             }
             Action::Ack => Work::Nothing,
             Action::Forward => self.forward(statement, &mut answer).await?,

@@ -226,7 +226,7 @@ where
         };
         let id = self.next;
         self.next += 1;
-        if self.failed {
+        if self.failed && !matches!(step.work, Work::Refused(_)) {
             self.writer.begin(id, step.answer);
             self.end(Some("not executed"));
             return Ok(());
@@ -234,7 +234,7 @@ where
         let reply = match step.work {
             Work::Nothing => Ok(Reply::Local(VecDeque::new())),
             Work::Known(events) => Ok(Reply::Local(events)),
-            Work::Fail(message) => Err(Error::invalid(message)),
+            Work::Fail(message) | Work::Refused(message) => Err(Error::invalid(message)),
             Work::Ask(ask) => match self.running.ask(&ask).await {
                 Ok(reply) => Ok(reply),
                 Err(error) => Err(in_result(error, id)?),

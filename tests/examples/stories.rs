@@ -6,6 +6,10 @@
 #[allow(dead_code)]
 #[path = "../../examples/edge.rs"]
 mod edge;
+#[cfg(feature = "embedded")]
+#[allow(dead_code)]
+#[path = "../../examples/embedded.rs"]
+mod embedded;
 #[allow(dead_code)]
 #[path = "../../examples/sidecar.rs"]
 mod sidecar;
@@ -26,4 +30,10 @@ async fn sidecar() {
 #[tokio::test]
 async fn edge() {
     assert_eq!(edge::run().await.unwrap(), promised(include_str!("../../examples/edge.rs")));
+}
+
+#[cfg(feature = "embedded")]
+#[tokio::test]
+async fn embedded() {
+    assert_eq!(embedded::run().await.unwrap(), promised(include_str!("../../examples/embedded.rs")));
 }

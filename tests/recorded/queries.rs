@@ -172,6 +172,17 @@ async fn statements_are_asked_one_after_the_other_until_one_fails() {
 }
 
 #[tokio::test]
+async fn a_refused_statement_says_why_wherever_it_stands() {
+    let server = RecordedServer::start(&CORE).await;
+    let answer = ask(&over(&server, Profile::V1), query("SELECT usage FROM cpu; DROP MEASUREMENT cpu; SHOW MEASUREMENTS")).await;
+    let results: Value = serde_json::from_slice(&answer.body).unwrap();
+    let errors: Vec<&str> = (0..3).map(|id| results["results"][id]["error"].as_str().unwrap()).collect();
+    assert_eq!((errors[0], errors[2]), ("not executed", "not executed"));
+    assert!(errors[1].starts_with("statement 2: DROP is not supported here"), "{errors:?}");
+    assert_eq!(server.seen(), [""; 0]);
+}
+
+#[tokio::test]
 async fn bind_parameters_are_bound_before_they_leave() {
     let server = RecordedServer::start(&CORE).await;
     let mut request = query("SELECT usage, host FROM cpu WHERE host = $h");
