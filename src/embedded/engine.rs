@@ -47,6 +47,8 @@ pub(super) struct Inner {
     pub(super) queries: Arc<Semaphore>,
     /// Bytes of bodies that are being written, against more than memory takes.
     bodies: Arc<Semaphore>,
+    /// Permits of `bodies`: a single body takes all of them at most, or it would wait for ever.
+    body_permits: u32,
     write_timeout: Duration,
     pub(super) limits: config::Limits,
     /// Dropped last.
@@ -166,6 +168,7 @@ impl Engine {
         let flusher =
             Flusher::start(Arc::clone(&log), dir, Arc::clone(&memory), Arc::clone(&catalog), files.clone(), Arc::clone(&gauge))?;
         let bodies = usize::try_from(limits.decompressed).unwrap_or(usize::MAX).max(64 << 20) / BODY_UNIT;
+        let body_permits = u32::try_from(bodies).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
         Ok(Self(Arc::new(Inner {
             catalog,
             memory,
@@ -176,7 +179,8 @@ impl Engine {
             files,
             pool: MemoryPool::new(limits.query_memory.saturating_mul(2)),
             queries: Arc::new(Semaphore::new(limits.concurrent_queries.clamp(1, Semaphore::MAX_PERMITS))),
-            bodies: Arc::new(Semaphore::new(bodies.min(u32::MAX as usize))),
+            bodies: Arc::new(Semaphore::new(body_permits as usize)),
+            body_permits,
             write_timeout: limits.write_timeout,
             limits,
             _lock: lock,
@@ -196,7 +200,7 @@ impl Engine {
         if let Some(reason) = inner.log.broken() {
             return Err(unavailable("the store can't take writes right now").with_source(reason));
         }
-        let permits = u32::try_from((write.body.len() / BODY_UNIT).max(1)).unwrap_or(u32::MAX);
+        let permits = u32::try_from((write.body.len() / BODY_UNIT).max(1)).unwrap_or(u32::MAX).min(inner.body_permits);
         let room = async {
             inner.gauge.room().await;
             inner.bodies.acquire_many(permits).await

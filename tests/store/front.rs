@@ -272,3 +272,43 @@ async fn queries_come_in_3_cores_formats() {
     assert_eq!(front.json(Method::GET, "/health", "").await.1["status"], "pass");
     assert_eq!(front.ask(Method::GET, "/ping", "").await.0, 200);
 }
+
+#[tokio::test]
+async fn rows_are_what_3_core_has_recorded() {
+    let recorded: Value = serde_json::from_str(include_str!("../fixtures/influxdb3-core.json")).unwrap();
+    let front = Front::new().await;
+    let calls = recorded["http"].as_array().unwrap();
+    let first = &calls[0]["request"];
+    assert_eq!(front.post("/api/v3/write_lp?db=fx&precision=ns", first["body"].as_str().unwrap()).await.0, 204);
+    // Of a later, partial write these were kept.
+    front
+        .post(
+            "/api/v3/write_lp?db=fx&precision=ns",
+            "cpu,host=a usage=9 1700000000000000002\ncpu,host=a usage=10 1700000000000000003",
+        )
+        .await;
+    let mut compared = 0;
+    for call in calls {
+        let (request, response) = (&call["request"], &call["response"]);
+        let body = request["body"].as_str().unwrap_or_default();
+        let plain = [
+            "SELECT * FROM cpu\"",
+            "SELECT usage FROM cpu\"",
+            "SELECT usage, host FROM cpu WHERE host='a'\"",
+            "SELECT mean(usage) FROM cpu\"",
+        ];
+        let formats = ["query_influxql json", "query_influxql jsonl", "query_influxql csv"];
+        if !formats.contains(&call["group"].as_str().unwrap()) || !plain.iter().any(|q| body.contains(&format!("\"q\": \"{q}"))) {
+            continue;
+        }
+        assert_eq!(
+            front.post("/api/v3/query_influxql", body).await,
+            (200, response["body"].as_str().unwrap().to_owned()),
+            "{body}"
+        );
+        compared += 1;
+    }
+    assert_eq!(compared, 12);
+    let missing = json!({ "db": "nosuch", "q": "SELECT * FROM cpu" }).to_string();
+    assert_eq!(front.json(Method::POST, "/api/v3/query_influxql", &missing).await.1["error"], "database not found: \"nosuch\"");
+}

@@ -199,7 +199,7 @@ fn parse<T: DeserializeOwned>(row: &[u8]) -> Option<T> {
     serde_json::from_slice(row).ok()
 }
 
-#[expect(clippy::type_complexity, reason = "the outer error is the file's, the inner one is about a row")]
+/// The outer error is the file's, the inner one is about a row.
 fn rows<T: DeserializeOwned>(
     table: &impl ReadableTable<u64, &'static [u8]>,
 ) -> Result<Result<BTreeMap<u64, T>, String>, redb::Error> {

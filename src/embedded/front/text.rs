@@ -100,9 +100,7 @@ impl Column<'_> {
             return false;
         }
         match self.values {
-            Values::Text(_) | Values::Dictionary(..) => {
-                return self.string(row).map(|text| json_text(out, text)).is_some();
-            }
+            Values::Text(_) | Values::Dictionary(..) => self.string(row).map(|text| json_text(out, text)).is_some(),
             Values::Float(values) if values.value(row).is_finite() => {
                 serde_json::to_writer(&mut *out, &values.value(row)).is_ok()
             }
