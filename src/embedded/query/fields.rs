@@ -37,8 +37,8 @@ pub(super) struct Facts {
     pub(super) windows: bool,
 }
 
-/// Refuses what makes no sense.
-pub(super) fn validate(ast: &ast::Select, windows: bool) -> Result<(), Error> {
+/// Refuses what makes no sense. `inherited` windows are those of the query around a subquery.
+pub(super) fn validate(ast: &ast::Select, windows: bool, inherited: bool) -> Result<(), Error> {
     let mut facts = Facts { windows, ..Facts::default() };
     let mut any = false;
     for field in &ast.fields {
@@ -57,7 +57,7 @@ pub(super) fn validate(ast: &ast::Select, windows: bool) -> Result<(), Error> {
             ast::Fill::Linear => return Err(Error::invalid("fill(linear) must be used with a function")),
             _ => {}
         }
-        if windows {
+        if windows && !inherited {
             return Err(Error::invalid("GROUP BY requires at least one aggregate function"));
         }
     }

@@ -44,6 +44,38 @@ impl Select {
         matches!(&self.calls[..], [call] if call.function.is_selector())
     }
 
+    /// The same over other sources.
+    pub(super) fn over(&self, sources: Vec<Source>) -> Self {
+        Self {
+            sources,
+            refs: self.refs.clone(),
+            calls: self.calls.clone(),
+            columns: self.columns.clone(),
+            time_name: self.time_name.clone(),
+            time: self.time,
+            windows: self.windows.clone(),
+            dimensions: self.dimensions.clone(),
+            fill: self.fill.clone(),
+            ascending: self.ascending,
+            limits: self.limits,
+            zone: self.zone.clone(),
+        }
+    }
+
+    /// Groups by these tags too: what a query groups by, its subqueries do.
+    pub(super) fn group_by_too(&mut self, dimensions: &[Box<str>]) {
+        let all: std::collections::BTreeSet<Box<str>> = self.dimensions.iter().chain(dimensions).cloned().collect();
+        self.dimensions = all.into_iter().collect();
+        for table in self.sources.iter_mut().flat_map(|source| &mut source.tables) {
+            if let Reader::Subquery(inner) = &mut table.reader {
+                inner.group_by_too(dimensions);
+                table.schema = Arc::new(Schema { tags: inner.dimensions.clone(), fields: table.schema.fields.clone() });
+            }
+            let tags = &table.schema.tags;
+            table.dimensions = self.dimensions.iter().map(|dimension| tags.iter().position(|tag| tag == dimension)).collect();
+        }
+    }
+
     /// Which columns stand beside the calls.
     pub(super) fn aux(&self) -> Vec<usize> {
         (0..self.refs.len()).filter(|slot| self.refs[*slot].selected).collect()
@@ -58,7 +90,7 @@ pub(super) struct Source {
 
 /// One measurement of one bucket.
 pub(super) struct Table {
-    pub(super) tables: Arc<dyn Tables>,
+    pub(super) reader: Reader,
     pub(super) schema: Arc<Schema>,
     /// Fields to scan.
     pub(super) fields: Vec<Box<str>>,
@@ -68,6 +100,13 @@ pub(super) struct Table {
     pub(super) dimensions: Vec<Option<usize>>,
     /// `WHERE` without time. Slots: `fields`, then the schema's tags.
     pub(super) condition: Option<Arc<Expr>>,
+}
+
+/// Where a table's points come from.
+pub(super) enum Reader {
+    Tables(Arc<dyn Tables>),
+    /// A subquery over one measurement. Its columns are the fields, the tags that it groups by the tags.
+    Subquery(Box<Select>),
 }
 
 /// Where a column is found in a table.
@@ -90,6 +129,7 @@ pub(super) struct Ref {
 }
 
 /// A selected column.
+#[derive(Clone)]
 pub(super) struct Column {
     pub(super) name: Box<str>,
     pub(super) expr: Expr,

@@ -26,7 +26,9 @@ mod pattern;
 mod raw;
 mod resolve;
 mod rows;
+mod select;
 mod show;
+mod subquery;
 mod time_range;
 mod transform;
 mod value;
@@ -95,17 +97,7 @@ impl Plan<'_> {
             PlanKind::Show(plan) => plan.run(&self.schema, &budget, sink),
             PlanKind::Select(select) => {
                 let mut output = Output::new(select, SchemaRef::clone(&self.schema), sink);
-                let mut sources: Vec<_> = select.sources.iter().collect();
-                if !select.ascending {
-                    sources.reverse();
-                }
-                for source in sources {
-                    if select.calls.is_empty() {
-                        raw::run(select, source, &budget, &mut output)?;
-                    } else {
-                        calls::run(select, source, &budget, &mut output)?;
-                    }
-                }
+                select::run(select, &budget, &mut output)?;
                 output.flush()
             }
         }

@@ -11,7 +11,7 @@ use super::{
     condition,
     context::Context,
     describe, fields,
-    ir::{Fill, Place, Ref, Select, Source, Table},
+    ir::{Fill, Place, Reader, Ref, Select, Source, Table},
     pattern,
     time_range::{self, Clock, TimeRange},
     value::{Scalar, Type},
@@ -21,6 +21,7 @@ use crate::{
     embedded::{Schema, Tables},
     error::{Error, Kind},
     influxql::ast::{self, Dimension, MeasurementName},
+    lineprotocol::FieldType,
 };
 
 /// Columns of all sources together.
@@ -55,8 +56,21 @@ impl Catalog {
 /// The measurements that `FROM` names, by name; those that don't exist are left out.
 pub(super) type Found = BTreeMap<Arc<str>, Vec<(Arc<dyn Tables>, Arc<Schema>)>>;
 
+/// What a subquery takes over from the query around it.
+struct Parent<'a> {
+    time: (i64, i64),
+    windows: Option<&'a Windows>,
+    ascending: bool,
+    slimit: u64,
+    soffset: u64,
+}
+
 /// Resolves a `SELECT`.
 pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select, Error> {
+    select_within(ast, context, None)
+}
+
+fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Parent<'_>>) -> Result<Select, Error> {
     if ast.into.is_some() {
         return Err(Error::new(Kind::NotImplemented, "not implemented: SELECT INTO"));
     }
@@ -72,18 +86,54 @@ pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select,
         Some(condition) => time_range::split(condition, clock)?,
         None => (None, TimeRange::default()),
     };
-    let windows = windows(ast, clock)?;
-    fields::validate(ast, windows.is_some())?;
+    let own_windows = windows(ast, clock)?;
+    let inherited = own_windows.is_none() && parent.is_some_and(|parent| parent.windows.is_some());
+    let windows = own_windows.clone().or_else(|| parent.and_then(|parent| parent.windows.cloned()));
+    fields::validate(ast, windows.is_some(), inherited)?;
 
-    let found = find(&ast.from, context)?;
+    let mut ascending = !ast.order_by.is_some_and(|order| order.descending);
+    let end = range.max.unwrap_or(if own_windows.is_some() { context.now } else { range.upper() });
+    let mut time = (range.lower(), end);
+    let mut limits = ast.limits;
+    if let Some(parent) = parent {
+        if ast.order_by.is_some() && ascending != parent.ascending {
+            return Err(Error::invalid("subqueries must be ordered in the same direction as the query itself"));
+        }
+        ascending = parent.ascending;
+        time = (time.0.max(parent.time.0), time.1.min(parent.time.1));
+        let more = |own: Option<u64>, more: u64| Some(own.unwrap_or(0).saturating_add(more)).filter(|sum| *sum > 0);
+        (limits.slimit, limits.soffset) = (more(limits.slimit, parent.slimit), more(limits.soffset, parent.soffset));
+    }
+
+    let (measurements, subqueries): (Vec<_>, Vec<_>) =
+        ast.from.iter().cloned().partition(|source| matches!(source, ast::Source::Measurement(_)));
+    let found = find(&measurements, context)?;
+    let mut readers: BTreeMap<Arc<str>, Vec<(Reader, Arc<Schema>)>> = BTreeMap::new();
+    for (name, tables) in found {
+        readers.insert(name, tables.into_iter().map(|(tables, schema)| (Reader::Tables(tables), schema)).collect());
+    }
+    let as_parent = Parent {
+        time,
+        windows: windows.as_ref(),
+        ascending,
+        slimit: limits.slimit.unwrap_or(0),
+        soffset: limits.soffset.unwrap_or(0),
+    };
+    for subquery in &subqueries {
+        let ast::Source::Subquery(subquery) = subquery else { continue };
+        let mut inner = select_within(subquery, context, Some(&as_parent))?;
+        for source in std::mem::take(&mut inner.sources) {
+            let schema = Arc::new(output_schema(&inner));
+            let name = Arc::clone(&source.name);
+            readers.entry(name).or_default().push((Reader::Subquery(Box::new(inner.over(vec![source]))), schema));
+        }
+    }
     let mut catalog = Catalog::default();
-    found.values().flatten().for_each(|(_, schema)| catalog.add(schema));
+    readers.values().flatten().for_each(|(_, schema)| catalog.add(schema));
 
     let dimensions = dimensions(ast, &catalog)?;
     let fields = fields::resolve(ast, &catalog, &dimensions, windows.as_ref())?;
 
-    let end = range.max.unwrap_or(if windows.is_some() { context.now } else { range.upper() });
-    let time = (range.lower(), end);
     if let (Some(windows), 1.., true) = (&windows, context.limits.max_buckets, time.0 > MIN_TIME && time.0 <= time.1) {
         let buckets = (i128::from(windows.of(time.1).0) - i128::from(windows.of(time.0).0)) / i128::from(windows.width) + 1;
         if buckets > i128::from(context.limits.max_buckets) {
@@ -91,11 +141,17 @@ pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select,
         }
     }
 
+    let windows_given = windows.is_some();
+    let over_subquery = readers.values().flatten().any(|(reader, _)| matches!(reader, Reader::Subquery(_)));
+    if over_subquery && windows_given && fields.calls.iter().any(|call| call.function.is_transformation()) {
+        // They need the window before the first, which the subquery would have to give too.
+        return Err(Error::new(Kind::NotImplemented, "not implemented: transformations of windows over a subquery"));
+    }
     let mut sources = Vec::new();
-    for (name, tables) in found {
+    for (name, tables) in readers {
         let tables = tables
             .into_iter()
-            .map(|(tables, schema)| table(tables, schema, &fields.refs, &dimensions, condition.as_ref()))
+            .map(|(reader, schema)| table(reader, schema, &fields.refs, &dimensions, condition.as_ref()))
             .collect::<Result<Vec<_>, Error>>()?;
         sources.push(Source { name, tables });
     }
@@ -109,6 +165,8 @@ pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select,
         windows,
         dimensions,
         fill: match ast.fill {
+            // What surrounds a subquery would drop the nulls anyway.
+            ast::Fill::Default | ast::Fill::Null if parent.is_some() && windows_given => Fill::None,
             ast::Fill::Default | ast::Fill::Null => Fill::Null,
             ast::Fill::None => Fill::None,
             ast::Fill::Previous => Fill::Previous,
@@ -116,8 +174,8 @@ pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select,
             ast::Fill::Number(ast::Number::Integer(value)) => Fill::Number(Scalar::Integer(value)),
             ast::Fill::Number(ast::Number::Float(value)) => Fill::Number(Scalar::Float(value)),
         },
-        ascending: !ast.order_by.is_some_and(|order| order.descending),
-        limits: ast.limits,
+        ascending,
+        limits,
         zone,
     })
 }
@@ -128,7 +186,7 @@ pub(super) fn find(sources: &[ast::Source], context: &Context<'_>) -> Result<Fou
     for source in sources {
         let measurement = match source {
             ast::Source::Measurement(measurement) => measurement,
-            ast::Source::Subquery(_) => return Err(Error::new(Kind::NotImplemented, "not implemented: subqueries")),
+            ast::Source::Subquery(_) => return Err(Error::invalid("a subquery can't stand here")),
         };
         let tables = tables(measurement, context)?;
         let names: Vec<Arc<str>> = match &measurement.name {
@@ -197,12 +255,16 @@ fn dimensions(ast: &ast::Select, catalog: &Catalog) -> Result<Vec<Box<str>>, Err
 
 /// Binds what is read to one table's columns.
 fn table(
-    tables: Arc<dyn Tables>,
-    schema: Arc<Schema>,
+    mut reader: Reader,
+    mut schema: Arc<Schema>,
     refs: &[Ref],
     dimensions: &[Box<str>],
     condition: Option<&ast::Expr>,
 ) -> Result<Table, Error> {
+    if let Reader::Subquery(inner) = &mut reader {
+        inner.group_by_too(dimensions);
+        schema = Arc::new(output_schema(inner));
+    }
     let tag = |name: &str| schema.tags.iter().position(|tag| **tag == *name);
     let mut fields: Vec<Box<str>> = Vec::new();
     let mut field = |name: &str| -> Option<usize> {
@@ -235,9 +297,26 @@ fn table(
         dimensions: dimensions.iter().map(|dimension| tag(dimension)).collect(),
         condition,
         fields,
-        tables,
+        reader,
         schema,
     })
+}
+
+/// What a subquery gives, as the columns of a measurement.
+fn output_schema(select: &Select) -> Schema {
+    let mut fields: BTreeMap<Box<str>, Vec<FieldType>> = BTreeMap::new();
+    for column in &select.columns {
+        fields.entry(column.name.clone()).or_insert_with(|| {
+            vec![match column.kind {
+                Type::Float | Type::Unknown => FieldType::Float,
+                Type::Integer => FieldType::Integer,
+                Type::Unsigned => FieldType::Unsigned,
+                Type::String | Type::Tag => FieldType::String,
+                Type::Boolean => FieldType::Boolean,
+            }]
+        });
+    }
+    Schema { tags: select.dimensions.clone(), fields: fields.into_iter().collect() }
 }
 
 /// The text of an expression, its references with their types.

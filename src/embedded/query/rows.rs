@@ -9,7 +9,8 @@ use arrow_schema::DataType;
 use super::{
     context::Budget,
     expr::Expr,
-    ir::{Place, Select, Table},
+    ir::{Place, Reader, Select, Table},
+    subquery,
     value::{Scalar, cast, down, nulls},
 };
 use crate::{
@@ -151,7 +152,11 @@ pub(super) fn scan(
     // Points come with at least one of the scanned fields: more needs to be looked at only where others are scanned too.
     let others = (0..fields).any(|field| !selected.iter().any(|slot| table.places[*slot] == Place::Field(field)));
     let mut series: Option<Series> = None;
-    for batch in table.tables.scan(scan)? {
+    let batches: Box<dyn Iterator<Item = Result<SeriesBatch, Error>>> = match &table.reader {
+        Reader::Tables(tables) => tables.scan(scan)?,
+        Reader::Subquery(inner) => Box::new(subquery::run(inner, &scan, budget)?.into_iter().map(Ok)),
+    };
+    for batch in batches {
         budget.check()?;
         let batch = batch?;
         if batch.time.is_empty() {
@@ -331,7 +336,9 @@ pub(super) fn limited(select: &Select, source: &super::ir::Source) -> Result<Opt
     let mut keys = std::collections::BTreeSet::new();
     for table in &source.tables {
         let fields = table.fields.len();
-        for tags in table.tables.series(&source.name, select.time.0..=select.time.1)? {
+        // A subquery's own groups are limited.
+        let Reader::Tables(tables) = &table.reader else { return Ok(None) };
+        for tags in tables.series(&source.name, select.time.0..=select.time.1)? {
             let holds = table.condition.as_ref().is_none_or(|condition| {
                 condition.bind(&|slot| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()))).truth()
                     != Some(false)
