@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE},
 };
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -56,6 +56,10 @@ pub(super) async fn prepare(
         Body::new(Capped { body, left: config.limits.body, limit: config.limits.body })
     };
     headers::make_native(&mut parts.headers, api, identity);
+    // The reply is read here: an error that is compressed because the client can unpack it would be noise.
+    for name in [ACCEPT, ACCEPT_ENCODING] {
+        parts.headers.remove(name);
+    }
     parts.method = Method::POST;
     parts.uri = uri(api, config, bucket, write.precision);
     Ok(Some(Request::from_parts(parts, body)))

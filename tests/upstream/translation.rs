@@ -190,6 +190,30 @@ async fn a_query_reply_that_breaks_off_is_never_taken_for_a_whole_one() {
 }
 
 #[tokio::test]
+async fn nobody_is_offered_compression_where_the_reply_is_read_here() {
+    let (seen, mut requests) = mpsc::channel(8);
+    let server = Raw::start(move |_, mut stream| {
+        let seen = seen.clone();
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                seen.send(request.to_lowercase()).await.unwrap();
+                stream.write_all(reply("400 Bad Request", "", "incoming").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let shim = shim(&server.url(), Api::V3);
+    for mut request in [write(), query("SELECT v FROM m")] {
+        request.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+        request.headers_mut().insert("accept", "application/csv".parse().unwrap());
+        request.headers_mut().insert("content-length", "15".parse().unwrap());
+        ask(&shim, request).await;
+        let sent = requests.recv().await.unwrap();
+        assert!(!sent.contains("\r\naccept") && sent.contains("\r\ncontent-length: "), "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn other_paths_pass_untouched() {
     let (seen, requests) = mpsc::channel(8);
     let requests = Mutex::new(requests);
