@@ -29,8 +29,8 @@ pub(super) fn config(url: &str) -> config::Upstream {
         url: url.parse().unwrap(),
         org: "".into(),
         token: None,
-        connect_timeout: Duration::from_secs(2),
-        timeout: Duration::from_millis(400),
+        connect_timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(20),
     }
 }
 
@@ -38,12 +38,17 @@ fn upstream(url: &str) -> Upstream {
     Upstream::new(&config(url)).unwrap()
 }
 
+/// One that waits for a second only.
+pub(super) fn impatient(url: &str) -> config::Upstream {
+    config::Upstream { timeout: Duration::from_secs(1), ..config(url) }
+}
+
 fn write() -> Request<Body> {
     Request::post("/api/v3/write_lp?db=a%2Fb&precision=nanosecond").body(Body::from("m v=1 1")).unwrap()
 }
 
 async fn failure(url: &str) -> (Failure, Error) {
-    let error = upstream(url).oneshot(write()).await.expect_err("no answer");
+    let error = Upstream::new(&impatient(url)).unwrap().oneshot(write()).await.expect_err("no answer");
     (Failure::of(&error).expect("a failure of the upstream"), error)
 }
 
@@ -125,13 +130,13 @@ async fn an_answer_that_stalls_ends_with_an_error() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n").await.unwrap();
         // Slow is fine, as long as it moves.
         for _ in 0..4 {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
             stream.write_all(b"1\r\na\r\n").await.unwrap();
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
     })
     .await;
-    let mut body = upstream(&server.url()).oneshot(write()).await.unwrap().into_body();
+    let mut body = Upstream::new(&impatient(&server.url())).unwrap().oneshot(write()).await.unwrap().into_body();
     let mut bytes = 0;
     let error = loop {
         match body.frame().await.expect("not a quiet end") {
@@ -146,9 +151,9 @@ async fn an_answer_that_stalls_ends_with_an_error() {
 async fn a_slow_client_is_not_a_slow_upstream() {
     let server = Raw::answering(OK).await;
     let (frames, body) = channel_body();
-    let reply = tokio::spawn(upstream(&server.url()).oneshot(Request::post("/w").body(body).unwrap()));
-    for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(600)).await;
+    let reply = tokio::spawn(Upstream::new(&impatient(&server.url())).unwrap().oneshot(Request::post("/w").body(body).unwrap()));
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         frames.send(Ok(Bytes::from("m v=1\n"))).await.unwrap();
     }
     drop(frames);
@@ -164,7 +169,7 @@ async fn an_upstream_that_takes_nothing_more_is_slow() {
     .await;
     let endless = futures_util::stream::repeat_with(|| Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b'x'; 65536]))));
     let request = Request::post("/w").body(Body::new(StreamBody::new(endless))).unwrap();
-    let error = upstream(&server.url()).oneshot(request).await.expect_err("no answer");
+    let error = Upstream::new(&impatient(&server.url())).unwrap().oneshot(request).await.expect_err("no answer");
     assert_eq!(Failure::of(&error), Some(Failure::Timeout));
 }
 
