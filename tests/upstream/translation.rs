@@ -24,14 +24,14 @@ use super::{
 use crate::recorded::stack::{Answer, ask};
 
 fn shim(url: &str, api: Api) -> V1Shim<Upstream> {
-    over(config::Upstream { api, org: "o".into(), ..client::config(url) })
+    over(&config::Upstream { api, org: "o".into(), ..client::config(url) })
 }
 
-fn over(upstream: config::Upstream) -> V1Shim<Upstream> {
+fn over(upstream: &config::Upstream) -> V1Shim<Upstream> {
     let mut config = Config::default();
     config.auth.mode = AuthMode::Passthrough;
     config.backend = Backend::Upstream(upstream.clone());
-    V1ShimLayer::new(config).layer(Upstream::new(&upstream).unwrap())
+    V1ShimLayer::new(config).layer(Upstream::new(upstream).unwrap())
 }
 
 fn write() -> Request<Body> {
@@ -149,9 +149,9 @@ async fn no_answers_to_writes() {
         (silent.url(), "upstream did not answer in time"),
         (closing.url(), "connection to upstream broke before it answered"),
     ] {
-        let answer = ask(&over(client::impatient(&url)), write()).await;
+        let answer = ask(&over(&client::impatient(&url)), write()).await;
         assert_eq!((answer.status.as_u16(), retry_after(&answer), &*answer.error()), (503, Some(5), message));
-        let answer = ask(&over(client::impatient(&url)), query("SELECT v FROM m")).await;
+        let answer = ask(&over(&client::impatient(&url)), query("SELECT v FROM m")).await;
         assert_eq!((answer.status.as_u16(), retry_after(&answer)), (503, Some(5)), "{answer:?}");
     }
     let garbage = Raw::answering("SSH-2.0-OpenSSH_9.6\r\n").await;
