@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::{
     body::Body,
@@ -22,49 +22,66 @@ use crate::{
     types::BoxError,
 };
 
-pin_project! {
-    /// A request's body: counted, and ended with an error when its client sends nothing for too long.
-    pub(super) struct Upload<B> {
-        #[pin]
-        body: B,
-        patience: Duration,
-        // Set while we wait for the client, and only then: how long we take ourselves is not its fault.
-        waiting: Option<Pin<Box<Sleep>>>,
-        received: Arc<AtomicU64>,
-    }
+/// Where a request's body goes that nobody wanted to the end.
+pub(super) type Leftover<B> = Arc<Mutex<Option<B>>>;
+
+/// A request's body: counted, and ended with an error when its client sends nothing for too long.
+pub(super) struct Upload<B> {
+    // Gone when it has ended.
+    body: Option<B>,
+    patience: Duration,
+    // Set while we wait for the client, and only then: how long we take ourselves is not its fault.
+    waiting: Option<Pin<Box<Sleep>>>,
+    received: Arc<AtomicU64>,
+    leftover: Leftover<B>,
 }
 
 impl<B> Upload<B> {
-    pub(super) fn new(body: B, patience: Duration, received: Arc<AtomicU64>) -> Self {
-        Self { body, patience, waiting: None, received }
+    pub(super) fn new(body: B, patience: Duration, received: Arc<AtomicU64>, leftover: Leftover<B>) -> Self {
+        Self { body: Some(body), patience, waiting: None, received, leftover }
+    }
+}
+
+impl<B> Drop for Upload<B> {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && let Ok(mut leftover) = self.leftover.lock()
+        {
+            *leftover = Some(body);
+        }
     }
 }
 
 impl<B> HttpBody for Upload<B>
 where
-    B: HttpBody<Data = Bytes>,
+    B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.project();
-        match this.body.poll_frame(cx) {
+        let this = self.get_mut();
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        match Pin::new(body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                *this.waiting = None;
-                if let Some(Ok(frame)) = &frame {
-                    let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    this.received.fetch_add(bytes as u64, Ordering::Relaxed);
+                this.waiting = None;
+                match &frame {
+                    Some(Ok(frame)) => {
+                        let bytes = frame.data_ref().map_or(0, Bytes::len);
+                        this.received.fetch_add(bytes as u64, Ordering::Relaxed);
+                    }
+                    Some(Err(_)) | None => this.body = None,
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => {
-                let patience = *this.patience;
+                let patience = this.patience;
                 let waiting = this.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
                 match waiting.as_mut().poll(cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(()) => {
+                        this.body = None;
                         let message = format!("the request's body has stalled: nothing came for {patience:?}");
                         Poll::Ready(Some(Err(Error::new(Kind::Unavailable, message).blaming(Blame::Client).into())))
                     }
@@ -74,12 +91,40 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
+}
+
+/// How much of an unwanted body is read, in bytes, as Go's server and so InfluxDB 1.x does; and for how long.
+const DRAIN_BYTES: u64 = 256 << 10;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Reads what is left of a request that was answered before its end, within limits.
+///
+/// A client that is still sending when its connection is closed, or its HTTP/2 stream reset, may never see the answer: a refusal that
+/// should make it drop a batch then looks like an outage, after which it sends the same again.
+pub(super) async fn drain<B>(mut body: B)
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    if body.is_end_stream() || body.size_hint().lower() > DRAIN_BYTES {
+        return;
+    }
+    let reading = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            if bytes > DRAIN_BYTES {
+                break;
+            }
+        }
+    };
+    // Whether it has ended, or was too long: the answer goes out now.
+    let _ = timeout(DRAIN_TIME, reading).await;
 }
 
 /// What happens when an answer has gone, or its client has: called once.
@@ -159,10 +204,8 @@ impl<E: End + Unpin> HttpBody for Download<E> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use futures_util::stream;
-    use http_body_util::{BodyExt, StreamBody};
+    use futures_util::{StreamExt, stream};
+    use http_body_util::StreamBody;
 
     use super::*;
 
@@ -174,7 +217,7 @@ mod tests {
             Some((Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"xy"))), n + 1))
         });
         let received = Arc::new(AtomicU64::new(0));
-        let body = Upload::new(StreamBody::new(Box::pin(drops)), Duration::from_secs(10), Arc::clone(&received));
+        let body = Upload::new(StreamBody::new(Box::pin(drops)), Duration::from_secs(10), Arc::clone(&received), Arc::default());
         let error = body.collect().await.unwrap_err().downcast::<Error>().unwrap();
         assert_eq!((error.kind(), error.blame()), (Kind::Unavailable, Blame::Client));
         assert_eq!(received.load(Ordering::Relaxed), 6);
@@ -184,11 +227,54 @@ mod tests {
     async fn a_slow_reader_of_the_body_is_no_stall() {
         let pieces =
             stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"a"))), Ok(Frame::data(Bytes::from_static(b"b")))]);
-        let mut body = Box::pin(Upload::new(StreamBody::new(pieces), Duration::from_secs(1), Arc::default()));
+        let mut body = Upload::new(StreamBody::new(pieces), Duration::from_secs(1), Arc::default(), Arc::default());
         while let Some(frame) = body.frame().await {
             frame.unwrap();
             sleep(Duration::from_secs(60)).await;
         }
+    }
+
+    /// A body of pieces of 1 KiB, and how many of them were read.
+    fn counted(pieces: usize) -> (impl HttpBody<Data = Bytes, Error = BoxError> + Unpin, Arc<AtomicU64>) {
+        let read = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&read);
+        let body = stream::iter(0..pieces).map(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(Frame::data(Bytes::from(vec![b'x'; 1024])))
+        });
+        (StreamBody::new(body), read)
+    }
+
+    #[tokio::test]
+    async fn what_nobody_wanted_is_left_over() {
+        let leftover: Leftover<_> = Arc::default();
+        let (body, read) = counted(100);
+        let mut upload = Upload::new(body, Duration::from_secs(1), Arc::default(), Arc::clone(&leftover));
+        upload.frame().await.unwrap().unwrap();
+        drop(upload);
+        assert_eq!(read.load(Ordering::Relaxed), 1);
+        let rest = leftover.lock().unwrap().take().unwrap();
+        drain(rest).await;
+        assert_eq!(read.load(Ordering::Relaxed), 100);
+
+        let (body, _) = counted(2);
+        let mut upload = Upload::new(body, Duration::from_secs(1), Arc::default(), Arc::clone(&leftover));
+        while upload.frame().await.is_some() {}
+        drop(upload);
+        assert!(leftover.lock().unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_has_limits() {
+        let (body, read) = counted(usize::MAX);
+        drain(body).await;
+        assert_eq!(read.load(Ordering::Relaxed), (DRAIN_BYTES >> 10) + 1);
+        // Known to be too long.
+        let long = http_body_util::Full::new(Bytes::from(vec![0; (DRAIN_BYTES + 1) as usize]));
+        drain(long).await;
+        let begun = Instant::now();
+        drain(StreamBody::new(stream::pending::<Result<Frame<Bytes>, BoxError>>())).await;
+        assert_eq!(begun.elapsed(), DRAIN_TIME);
     }
 
     #[derive(Clone, Default)]

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use tower_service::Service;
 
 use super::{
-    body::{Download, End, Upload},
+    body::{Download, End, Leftover, Upload, drain},
     cors, gzip,
     request_id::{REQUEST_ID, RequestIds, X_REQUEST_ID},
 };
@@ -75,7 +75,7 @@ where
     /// Answers a request. `guard` is dropped when the answer has gone.
     pub(super) async fn answer<B, G>(&self, peer: SocketAddr, request: Request<B>, guard: G) -> Response<Download<Ending<G>>>
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
         G: Send + 'static,
     {
@@ -90,11 +90,21 @@ where
         let path = request.uri().path().to_owned();
         self.shared.metrics.request_begun();
 
-        let request = request.map(|body| Body::new(Upload::new(body, config.server.idle_timeout, Arc::clone(&received))));
+        // Reading from somebody who waits for our `100 Continue` would ask for what we don't want.
+        let expects = request.headers().contains_key(header::EXPECT);
+        let leftover = Leftover::default();
+        let request = request
+            .map(|body| Body::new(Upload::new(body, config.server.idle_timeout, Arc::clone(&received), Arc::clone(&leftover))));
         let mut response = match self.answered_here(&config, &request) {
             Some(response) => response,
             None => self.call(request, &id, &seen).await,
         };
+        let rest = leftover.lock().ok().and_then(|mut leftover| leftover.take());
+        if let Some(rest) = rest
+            && !expects
+        {
+            drain(rest).await;
+        }
         decorate(response.headers_mut(), &config, &id, origin.as_ref());
         if takes_gzip {
             response = gzip::compress(takes_gzip, &method, response);
@@ -269,7 +279,8 @@ impl<G: Send + 'static> End for Ending<G> {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
+    use futures_util::{StreamExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
     use tower::service_fn;
 
     use super::*;
@@ -329,6 +340,20 @@ mod tests {
         assert!(response.headers()["access-control-allow-headers"].to_str().unwrap().contains("Authorization"));
         let (response, _) = ask(request("GET", "/x", &[("origin", "null")])).await;
         assert_eq!(response.headers()["access-control-allow-origin"], "null");
+    }
+
+    #[tokio::test]
+    async fn a_request_is_read_to_its_end_unless_it_waits_to_be_asked() {
+        for (headers, read) in [(&[][..], 3), (&[("expect", "100-continue")][..], 0)] {
+            let frames = Arc::new(AtomicU64::new(0));
+            let counter = Arc::clone(&frames);
+            let pieces = stream::iter(0..3).map(move |_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(b"piece")))
+            });
+            let (response, _) = ask(request("POST", "/x", headers).map(|_| Body::new(StreamBody::new(pieces)))).await;
+            assert_eq!((response.status(), frames.load(Ordering::Relaxed)), (StatusCode::NO_CONTENT, read));
+        }
     }
 
     #[tokio::test]
