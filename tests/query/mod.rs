@@ -137,3 +137,31 @@ fn answers_as_influxdb_1_6_7() {
     assert!(count.wrong.is_empty(), "{} wrong answers:\n{}", count.wrong.len(), count.wrong.join("\n"));
     assert!(count.agree > 100, "the cases weren't found");
 }
+
+#[test]
+fn a_query_over_its_memory_fails_clearly() {
+    let lines: String = (0..10_000).map(|i| format!("m,host=h{} v={i} {i}\n", i % 3)).collect();
+    let tables: Arc<dyn Tables> = Arc::new(Memory::parse(&lines));
+    let small = Limits { memory: 20_000, ..Limits::default() };
+    for statement in ["SELECT v FROM m", "SELECT median(v) FROM m", "SELECT median(a) FROM (SELECT v AS a FROM m)"] {
+        let (kind, message) = answer_within(statement, &tables, small).unwrap_err();
+        assert_eq!(
+            (kind, &*message),
+            (Kind::Unprocessable, "query needs more than its memory budget of 20000 bytes"),
+            "{statement}"
+        );
+    }
+    // What is folded as it comes needs next to nothing.
+    let answer = answer_within("SELECT mean(v), count(v) FROM m", &tables, small).unwrap();
+    assert_eq!(answer["series"][0]["values"], serde_json::json!([[0, 4999.5, 10_000]]));
+}
+
+#[test]
+fn too_many_windows_are_refused() {
+    let tables: Arc<dyn Tables> = Arc::new(Memory::parse("m v=1 0\n"));
+    let limits = Limits { max_buckets: 10, ..Limits::default() };
+    let statement = |end: u32| format!("SELECT count(v) FROM m WHERE time >= 0 AND time < {end}s GROUP BY time(1s)");
+    assert!(answer_within(&statement(10), &tables, limits).is_ok());
+    let (_, message) = answer_within(&statement(11), &tables, limits).unwrap_err();
+    assert_eq!(message, "max-select-buckets limit exceeded: (11/10)");
+}

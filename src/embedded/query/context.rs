@@ -10,11 +10,14 @@ use std::{
 
 use crate::{embedded::Tables, error::Error, error::Kind};
 
+/// Looks up a bucket by its name.
+pub type FindTables<'a> = dyn Fn(&str) -> Result<Arc<dyn Tables>, Error> + 'a;
+
 /// What a statement runs in.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The points of a bucket, as they are at this moment; an error for a bucket that doesn't exist or may not be read.
-    pub tables: &'a dyn Fn(&str) -> Result<Arc<dyn Tables>, Error>,
+    pub tables: &'a FindTables<'a>,
     /// The bucket of measurements that don't name one.
     pub bucket: &'a str,
     /// `now()`, in nanoseconds since 1970.

@@ -22,10 +22,10 @@ use crate::influxql::ast::BinaryOp;
 pub(super) enum Expr {
     Slot(usize),
     Literal(Scalar),
-    Cast(Box<Expr>, Type),
-    Binary(BinaryOp, Box<Expr>, Box<Expr>),
-    Match { text: Box<Expr>, regex: Arc<Regex>, negated: bool },
-    Math(Math, Vec<Expr>),
+    Cast(Box<Self>, Type),
+    Binary(BinaryOp, Box<Self>, Box<Self>),
+    Match { text: Box<Self>, regex: Arc<Regex>, negated: bool },
+    Math(Math, Vec<Self>),
 }
 
 /// What `integer / integer` gives: a float in `SELECT`, an integer in `WHERE`.

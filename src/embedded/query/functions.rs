@@ -241,8 +241,7 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
         _ => return Err(Error::invalid(format!("expected field argument in {name}()"))),
     };
     let width = builder.windows.map(|windows| windows.width);
-    let rate_unit =
-        |call| Ok::<_, Error>(unit(call)?.unwrap_or(if windowed { width.unwrap_or(1_000_000_000) } else { 1_000_000_000 }));
+    let rate_unit = |call| Ok::<_, Error>(unit(call)?.or_else(|| width.filter(|_| windowed)).unwrap_or(1_000_000_000));
     let function = match name.as_str() {
         "count" => Function::Count,
         "distinct" => Function::Distinct,

@@ -92,7 +92,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     fields::validate(ast, windows.is_some(), inherited)?;
 
     let mut ascending = !ast.order_by.is_some_and(|order| order.descending);
-    let end = range.max.unwrap_or(if own_windows.is_some() { context.now } else { range.upper() });
+    let end = range.max.unwrap_or_else(|| if own_windows.is_some() { context.now } else { range.upper() });
     let mut time = (range.lower(), end);
     let mut limits = ast.limits;
     if let Some(parent) = parent {

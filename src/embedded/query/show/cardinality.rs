@@ -81,6 +81,6 @@ impl Of {
                 }
             }
         }
-        numbers(schema, plan.limited(rows.into_iter()).collect(), sink)
+        numbers(schema, &plan.limited(rows.into_iter()).collect::<Vec<_>>(), sink)
     }
 }

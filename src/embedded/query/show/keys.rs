@@ -70,6 +70,9 @@ pub(super) fn tag_keys(
     Ok(keys)
 }
 
+/// A key and a value of it.
+type Pair = (Box<str>, Box<str>);
+
 /// Keys and values, sorted by key and then by value.
 pub(super) fn tag_values(
     plan: &Plan,
@@ -77,7 +80,7 @@ pub(super) fn tag_values(
     tables: &Found,
     pattern: &Pattern,
     budget: &Budget<'_>,
-) -> Result<BTreeSet<(Box<str>, Box<str>)>, Error> {
+) -> Result<BTreeSet<Pair>, Error> {
     budget.check()?;
     let mut by_key: BTreeMap<Box<str>, BTreeSet<Box<str>>> = BTreeMap::new();
     let mut bytes = 0;

@@ -245,7 +245,7 @@ impl Rows<'_> {
 }
 
 /// One number a row, with the measurement it belongs to (or none).
-fn numbers(schema: &SchemaRef, rows: Vec<(Box<str>, i64)>, sink: Sink<'_>) -> Result<(), Error> {
+fn numbers(schema: &SchemaRef, rows: &[(Box<str>, i64)], sink: Sink<'_>) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
