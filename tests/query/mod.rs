@@ -165,3 +165,20 @@ fn too_many_windows_are_refused() {
     let (_, message) = answer_within(&statement(11), &tables, limits).unwrap_err();
     assert_eq!(message, "max-select-buckets limit exceeded: (11/10)");
 }
+
+#[test]
+fn filled_windows_count_against_the_memory() {
+    let tables: Arc<dyn Tables> = Arc::new(Memory::parse("m v=1 0\nm v=2 100000000000\n"));
+    let limits = Limits { memory: 1 << 20, ..Limits::default() };
+    for (interval, fill, fits) in
+        [("1s", "null", true), ("1ns", "none", true), ("1ns", "null", false), ("1us", "previous", false), ("1us", "0", false)]
+    {
+        for (order, end) in [("ASC", "100s"), ("DESC", "100s"), ("ASC", "9223372036854775806")] {
+            let statement = format!(
+                "SELECT mean(v) FROM m WHERE time >= 0 AND time <= {end} GROUP BY time({interval}) fill({fill}) ORDER BY time {order}"
+            );
+            let fits = fits && (end == "100s" || fill == "none");
+            assert_eq!(answer_within(&statement, &tables, limits).is_ok(), fits, "{statement}");
+        }
+    }
+}

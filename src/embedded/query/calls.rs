@@ -89,8 +89,11 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
     }
     for group in groups.sorted(!select.ascending) {
         budget.check()?;
-        let results: Vec<Vec<Point>> = running.iter_mut().map(|running| points(running, group, select)).collect();
-        join(select, source, &groups.keys[group], results, &aux, output)?;
+        let before = budget.used();
+        let results: Result<Vec<Vec<Point>>, Error> =
+            running.iter_mut().map(|running| points(running, group, select, budget)).collect();
+        join(select, source, &groups.keys[group], results?, &aux, output)?;
+        budget.give_back(budget.used().saturating_sub(before));
     }
     Ok(())
 }
@@ -136,26 +139,32 @@ fn extended(call: &Call, select: &Select) -> (i64, i64) {
 }
 
 /// The points of a group, in the order of the result.
-fn points(running: &mut Running<'_>, group: usize, select: &Select) -> Vec<Point> {
-    let Some(fold) = &mut running.fold else { return Vec::new() };
+fn points(running: &mut Running<'_>, group: usize, select: &Select, budget: &Budget<'_>) -> Result<Vec<Point>, Error> {
+    let Some(fold) = &mut running.fold else { return Ok(Vec::new()) };
     let mut windows = fold.finish(group);
     if !select.ascending {
         windows.reverse();
     }
-    apply(running.call, windows, running.time, select)
+    apply(running.call, windows, running.time, select, budget)
 }
 
-fn apply(call: &Call, windows: Vec<(i64, Vec<Point>)>, time: (i64, i64), select: &Select) -> Vec<Point> {
+fn apply(
+    call: &Call,
+    windows: Vec<(i64, Vec<Point>)>,
+    time: (i64, i64),
+    select: &Select,
+    budget: &Budget<'_>,
+) -> Result<Vec<Point>, Error> {
     let points = match &call.arg {
         Arg::Ref(_) => match call.function {
             Function::Integral { unit } => {
                 let points = ordered(windows, select.ascending);
                 transform::integral(&points, unit, select.windows.as_ref(), select.time.0, select.ascending)
             }
-            Function::Points => return ordered(windows, select.ascending),
+            Function::Points => return Ok(ordered(windows, select.ascending)),
             // A selector that stands alone keeps its point's time where there are no windows.
             _ if select.windows.is_none() && select.is_selector() => {
-                return windows.into_iter().flat_map(|(_, points)| points).collect();
+                return Ok(windows.into_iter().flat_map(|(_, points)| points).collect());
             }
             _ => {
                 let start = |start: i64| if start == MIN_TIME { 0 } else { start };
@@ -168,7 +177,7 @@ fn apply(call: &Call, windows: Vec<(i64, Vec<Point>)>, time: (i64, i64), select:
         Arg::Call(inner) if call.function == Function::Count => {
             // Counts what the inner call gives for each window.
             let mut counts: Vec<Point> = Vec::new();
-            for point in apply(inner, windows, time, select) {
+            for point in apply(inner, windows, time, select, budget)? {
                 match counts.last_mut() {
                     Some(Point { time, value: Scalar::Integer(count), .. }) if *time == point.time => *count += 1,
                     _ => counts.push(Point { time: point.time, value: Scalar::Integer(1), aux: None }),
@@ -176,15 +185,17 @@ fn apply(call: &Call, windows: Vec<(i64, Vec<Point>)>, time: (i64, i64), select:
             }
             counts
         }
-        Arg::Call(inner) => return transform::apply(&call.function, &apply(inner, windows, time, select), select.ascending),
+        Arg::Call(inner) => {
+            return Ok(transform::apply(&call.function, &apply(inner, windows, time, select, budget)?, select.ascending));
+        }
     };
     // What gives several points a window, or cuts its own windows, isn't filled.
     if matches!(call.function, Function::Distinct | Function::Integral { .. }) {
-        return points;
+        return Ok(points);
     }
     match &select.windows {
-        Some(windows) => fill::fill(points, &call.function, call.output, &select.fill, windows, time, select.ascending),
-        None => points,
+        Some(windows) => fill::fill(points, &call.function, call.output, &select.fill, windows, time, select.ascending, budget),
+        None => Ok(points),
     }
 }
 

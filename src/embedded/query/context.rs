@@ -102,6 +102,11 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
+    /// What it holds.
+    pub(super) fn used(&self) -> usize {
+        self.used.get()
+    }
+
     /// Gives `bytes` back.
     pub(super) fn give_back(&self, bytes: usize) {
         let bytes = bytes.min(self.used.get());

@@ -2,12 +2,21 @@
 
 use super::{
     aggregate::Point,
+    context::Budget,
     ir::{Fill, Function},
     value::{Scalar, Type},
     window::{MIN_TIME, Windows},
 };
+use crate::error::Error;
+
+/// What a filled window holds until it is on its way out: here, and once more when the calls of a row are joined.
+const WINDOW_BYTES: i128 = 2 * size_of::<Point>() as i128;
 
 /// Puts points into the empty windows of a group. `points` are in the order of the result; `time` are the bounds of the call.
+///
+/// # Errors
+/// When all windows between the bounds are more than the budget holds: told before the first is made, since a year has 31 million seconds.
+#[expect(clippy::too_many_arguments, reason = "all of a call that matters here")]
 pub(super) fn fill(
     points: Vec<Point>,
     function: &Function,
@@ -16,9 +25,10 @@ pub(super) fn fill(
     windows: &Windows,
     time: (i64, i64),
     ascending: bool,
-) -> Vec<Point> {
+    budget: &Budget<'_>,
+) -> Result<Vec<Point>, Error> {
     let mut number = match fill {
-        Fill::None => return points,
+        Fill::None => return Ok(points),
         Fill::Null if *function == Function::Count => Some(Scalar::Integer(0)),
         Fill::Number(number) => Some(number.clone()),
         _ => None,
@@ -31,7 +41,7 @@ pub(super) fn fill(
             (number, kind) => number.cast(kind),
         };
     }
-    let Some(first) = points.first() else { return points };
+    let Some(first) = points.first() else { return Ok(points) };
     let (mut next, end) =
         if ascending { (windows.of(time.0).0, windows.of(time.1).0) } else { (windows.of(time.1).0, windows.of(time.0).0) };
     if next <= MIN_TIME.saturating_add(windows.width) && time.0 == MIN_TIME && ascending {
@@ -39,6 +49,10 @@ pub(super) fn fill(
     }
     // Backwards without a lower bound, the last point is the end.
     let open_end = !ascending && time.0 == MIN_TIME;
+    let last = if open_end { points.last().map_or(end, |point| point.time) } else { end };
+    let count = (i128::from(last) - i128::from(next)).abs() / i128::from(windows.width.max(1)) + 1;
+    budget.take(usize::try_from(count.saturating_mul(WINDOW_BYTES)).unwrap_or(usize::MAX))?;
+
     let mut offset = windows.offset_at(next);
     let mut result: Vec<Point> = Vec::with_capacity(points.len());
     let mut previous: Option<(i64, Scalar)> = None;
@@ -72,7 +86,7 @@ pub(super) fn fill(
         }
         next = step;
     }
-    result
+    Ok(result)
 }
 
 fn linear(time: i64, width: i64, previous: &(i64, Scalar), next: &Point) -> Scalar {
