@@ -16,7 +16,7 @@ import urllib3
 from influxdb import DataFrameClient, InfluxDBClient
 from influxdb.exceptions import InfluxDBClientError
 
-# The seed's snippet does not verify certificates (the client's default), and
+# The documented snippet does not verify certificates (the client's default), and
 # the library still uses pandas calls that announce their removal.
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 warnings.simplefilter("ignore", FutureWarning)
