@@ -126,7 +126,8 @@ impl Tables for Memory {
                 // Two batches a series, so that none is taken for a whole one.
                 for rows in rows.chunks(rows.len().div_ceil(2).max(1)) {
                     let time = Int64Array::from_iter_values(rows.iter().map(|row| *row.0));
-                    let columns = scan.fields.iter().map(|field| column(rows.iter().map(|row| row.1.get(&**field)).collect()));
+                    let columns =
+                        scan.fields.iter().map(|field| column(&rows.iter().map(|row| row.1.get(&**field)).collect::<Vec<_>>()));
                     batches.push(Ok(SeriesBatch { tags: Arc::clone(&tags), time, fields: columns.collect() }));
                 }
             }
@@ -146,7 +147,7 @@ impl Tables for Memory {
     }
 }
 
-fn column(values: Vec<Option<&Field>>) -> Option<ArrayRef> {
+fn column(values: &[Option<&Field>]) -> Option<ArrayRef> {
     macro_rules! build {
         ($array:ty, $kind:ident) => {
             Arc::new(<$array>::from_iter(values.iter().map(|value| match value {
