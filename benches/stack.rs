@@ -6,7 +6,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
+use divan::{AllocProfiler, Bencher, black_box};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use sha2::{Digest, Sha256};
@@ -87,7 +87,7 @@ fn a_million_rows(bencher: Bencher<'_, '_>) {
     });
     let mut stack = V1ShimLayer::new(config()).target(target).layer(service);
     bencher
-        .counter(ItemsCount::new(ROWS))
+        .counter(divan::counter::ItemsCount::new(ROWS))
         .with_inputs(|| query(&[("db", "d"), ("q", "SELECT usage FROM cpu")]))
         .bench_local_values(|request| {
             let response = stack.call(request).now_or_never().expect("nothing to wait for").expect("infallible");

@@ -223,8 +223,13 @@ public final class Main {
         batching.write(point("batched", START + i, i));
       }
       batching.close();
+      // close() writes what is queued, but doesn't wait for the batch that the library's own thread is sending at that moment.
+      List<List<Object>> rows = List.of();
+      for (int tries = 0; tries < 100 && rows.size() < 1050; tries++) {
+        Thread.sleep(tries == 0 ? 0 : 50);
+        rows = values(packed, new Query("SELECT v FROM batched", DB), TimeUnit.NANOSECONDS);
+      }
       equal(problems, List.of());
-      List<List<Object>> rows = values(packed, new Query("SELECT v FROM batched", DB), TimeUnit.NANOSECONDS);
       equal(rows.size(), 1050);
       for (int i = 0; i < rows.size(); i++) {
         equal(rows.get(i), List.of(START + i, (long) i));
