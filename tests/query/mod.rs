@@ -156,6 +156,26 @@ fn a_query_over_its_memory_fails_clearly() {
     assert_eq!(answer["series"][0]["values"], serde_json::json!([[0, 4999.5, 10_000]]));
 }
 
+/// A few bytes of query can name more windows than any memory holds.
+#[test]
+fn windows_count_as_memory() {
+    let tables: Arc<dyn Tables> = Arc::new(Memory::parse("m v=1 0\n"));
+    let limits = Limits { memory: 10 << 20, ..Limits::default() };
+    let query =
+        |call: &str, rest: &str| format!("SELECT {call} FROM m WHERE time >= 0 AND time < 100000d GROUP BY time(1ns) {rest}");
+    for statement in [
+        query("max(v)", ""),
+        query("max(v)", "fill(0)"),
+        query("max(v), count(v)", "ORDER BY time DESC"),
+        query("derivative(max(v))", "LIMIT 1"),
+        query("count(distinct(v))", "fill(previous)"),
+    ] {
+        let (kind, message) = answer_within(&statement, &tables, limits).unwrap_err();
+        assert_eq!(kind, Kind::Unprocessable, "{statement}: {message}");
+    }
+    assert!(answer_within(&query("max(v)", "fill(none)"), &tables, limits).is_ok());
+}
+
 #[test]
 fn too_many_windows_are_refused() {
     let tables: Arc<dyn Tables> = Arc::new(Memory::parse("m v=1 0\n"));

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    influxql::ast::{self, Expr, Value, VarRef},
+    influxql::{
+        ast::{self, Expr, Value, VarRef},
+        duration::format_go_duration,
+    },
 };
 
 /// 1.x's message for a wrong number of arguments.
@@ -175,7 +178,7 @@ fn unit(call: &ast::Call) -> Result<Option<i64>, Error> {
         None => Ok(None),
         Some(Expr::Literal(ast::Literal { value: Value::Duration(unit), .. })) if *unit > 0 => Ok(Some(*unit)),
         Some(Expr::Literal(ast::Literal { value: Value::Duration(unit), .. })) => {
-            Err(Error::invalid(format!("duration argument must be positive, got {unit}ns")))
+            Err(Error::invalid(format!("duration argument must be positive, got {}", format_go_duration(*unit))))
         }
         Some(other) if name == "integral" => {
             let _ = other;
