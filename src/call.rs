@@ -173,6 +173,8 @@ pub enum Action {
     Forward,
     /// It is answered as if it had been run.
     Ack,
+    /// It isn't run, and its result carries this error: what 1.x finds wrong with it only then.
+    Fail(Box<str>),
     /// Profile `v1`: its result carries this error, and so does `not executed` those behind it.
     Refuse(Box<str>),
 }

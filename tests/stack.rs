@@ -389,7 +389,9 @@ impl Known {
 
 impl Catalog for Known {
     fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
-        Box::pin(async move { Ok(["a", "b"].contains(&db).then(|| format!("{db}/{}", rp.unwrap_or("autogen")).into())) })
+        Box::pin(async move {
+            Ok((["a", "b"].contains(&db) && rp != Some("nosuch")).then(|| format!("{db}/{}", rp.unwrap_or("autogen")).into()))
+        })
     }
 
     fn create<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
@@ -430,14 +432,37 @@ async fn databases_and_retention_policies_are_what_the_caller_may_read() {
 }
 
 #[tokio::test]
+async fn what_means_nothing_fails_in_its_turn() {
+    let recorder = Recorder::new(&[]);
+    for profile in [Profile::Serverless, Profile::V1] {
+        let layer = V1ShimLayer::new(config(profile)).target(V3).catalog(Arc::new(Known));
+        let q = "SELECT mean(a) FROM m GROUP BY time(5m), time(1m); SHOW DATABASES";
+        let answer = ask(layer, &recorder, query(&[("db", "b"), ("q", q)])).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.text,
+            "{\"results\":[{\"statement_id\":0,\"error\":\"multiple time dimensions not allowed\"},\
+             {\"statement_id\":1,\"error\":\"not executed\"}]}\n"
+        );
+    }
+    assert_eq!(recorder.seen().len(), 0);
+}
+
+#[tokio::test]
 async fn an_unknown_database_is_404_or_the_statements_own_failure() {
     let recorder = Recorder::new(&[]);
-    for (profile, status) in [(Profile::Serverless, 404), (Profile::V1, 200)] {
+    for (profile, status, db, from, text) in [
+        (Profile::Serverless, 404, "c", "m", "database not found: \"c\""),
+        (Profile::V1, 200, "c", "m", "database not found: c"),
+        (Profile::V1, 200, "c", "nosuch.m", "database not found: c"),
+        (Profile::V1, 200, "b", "nosuch.m", "retention policy not found: nosuch"),
+        (Profile::V1, 200, "b", "nosuch..m", "database not found: nosuch"),
+    ] {
         let layer = V1ShimLayer::new(config(profile)).target(V3).catalog(Arc::new(Known));
-        let answer = ask(layer, &recorder, query(&[("db", "c"), ("q", "SELECT a FROM m")])).await;
+        let answer = ask(layer, &recorder, query(&[("db", db), ("q", &format!("SELECT a FROM {from}"))])).await;
         assert_eq!(answer.status.as_u16(), status);
         let document: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
-        assert_eq!(document["results"][0]["error"], "database not found: \"c\"");
+        assert_eq!(document["results"][0]["error"], text);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     call::{Action, Approved, ApprovedStatement},
     config::{Config, Policy},
     error::{Error, Kind},
-    influxql::{Limits, Params, Statement, parse},
+    influxql::{Limits, Params, Parsed, Statement, parse_all},
     types::Profile,
 };
 
@@ -18,10 +18,12 @@ const NOT_EXECUTED: &str = "not executed";
 /// # Errors
 /// 400 for what can't be parsed, for no statement at all and, in profile `serverless`, for a refused one; 403 for one that needs all-access.
 pub(super) fn approve(q: &str, params: &Params, identity: &Identity, config: &Config) -> Result<Approved, Error> {
-    let statements = statements(q, params, config)?;
+    let Parsed { statements, mistakes } = parsed(q, params, config)?;
+    let mut mistakes = mistakes.into_iter().peekable();
     let mut approved = Vec::with_capacity(statements.len());
     let mut refused = false;
     for (index, statement) in statements.into_iter().enumerate() {
+        let mistake = mistakes.next_if(|(of, _)| *of == index).map(|(_, mistake)| mistake);
         let action = match policy(&statement, config) {
             Some((verb, Policy::Reject)) => {
                 let message = refusal(index, verb);
@@ -34,7 +36,10 @@ pub(super) fn approve(q: &str, params: &Params, identity: &Identity, config: &Co
             Some((_, Policy::Ack)) => Action::Ack,
             Some((_, Policy::Forward)) | None => {
                 authorize(index, &statement, identity)?;
-                Action::Forward
+                match mistake {
+                    Some(mistake) => Action::Fail(mistake.message().into()),
+                    None => Action::Forward,
+                }
             }
         };
         approved.push(ApprovedStatement { statement, action });
@@ -53,12 +58,21 @@ pub(super) fn approve(q: &str, params: &Params, identity: &Identity, config: &Co
 /// # Errors
 /// 400 in 1.x's words.
 pub(super) fn statements(q: &str, params: &Params, config: &Config) -> Result<Vec<Statement>, Error> {
+    let Parsed { statements, mistakes } = parsed(q, params, config)?;
+    match mistakes.first() {
+        Some((index, mistake)) => Err(Error::invalid(mistake.to_string()).in_statement(*index)),
+        None => Ok(statements),
+    }
+}
+
+/// The statements of a query, at least one, and those of their mistakes that 1.x finds only in running them.
+fn parsed(q: &str, params: &Params, config: &Config) -> Result<Parsed, Error> {
     let limits = Limits { max_len: config.limits.query, max_depth: config.limits.query_depth };
-    let statements = parse(q, params, limits).map_err(|error| Error::invalid(error.to_string()))?;
-    if statements.is_empty() {
+    let parsed = parse_all(q, params, limits).map_err(|error| Error::invalid(error.to_string()))?;
+    if parsed.statements.is_empty() {
         return Err(Error::invalid("missing required parameter \"q\""));
     }
-    Ok(statements)
+    Ok(parsed)
 }
 
 /// Whether somebody may run a statement that isn't about reading buckets.

@@ -117,6 +117,30 @@ fn v1_answers_every_statement_and_runs_none() {
 }
 
 #[test]
+fn mistakes_of_meaning_are_their_statements() {
+    let twice = "SELECT mean(x) FROM y GROUP BY time(1m), time(5m)";
+    let q = format!("SELECT x FROM y; {twice}; SELECT x FROM y; SELECT mean(x) FROM y GROUP BY time; EXPLAIN {twice}");
+    let fails = |text: &str| Action::Fail(text.into());
+    let approved = approve(&q, &Params::default(), &reader(), &config(Profile::V1)).unwrap();
+    let actions: Vec<_> = approved.0.iter().map(|statement| statement.action.clone()).collect();
+    let multiple = "multiple time dimensions not allowed";
+    let time = "time() is a function and expects at least one argument";
+    assert_eq!(actions, [Action::Forward, fails(multiple), Action::Forward, fails(time), fails(multiple)]);
+    // What is refused is refused all the same, and mistakes of grammar come first.
+    for profile in [Profile::Serverless, Profile::V1] {
+        let all = Identity::unrestricted(None);
+        let judge = |q: &str| approve(q, &Params::default(), &all, &config(profile));
+        assert_eq!(judge(twice).unwrap().0[0].action, fails(multiple));
+        let error = judge(&format!("{twice}; SELECT mean(x FROM y")).unwrap_err();
+        assert!(error.message().starts_with("error parsing query: found FROM"), "{error}");
+        match judge(&format!("{twice}; DROP DATABASE x")) {
+            Err(error) => assert_eq!(error.statement(), Some(1)),
+            Ok(approved) => assert_eq!(approved.0[0].action, Action::Refuse("not executed".into())),
+        }
+    }
+}
+
+#[test]
 fn policies_per_verb() {
     for profile in [Profile::Serverless, Profile::V1] {
         for verb in Verb::ALL {

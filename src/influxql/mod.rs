@@ -28,7 +28,7 @@ pub mod visit;
 pub use ast::{Statement, StatementKind};
 pub use bind::{Param, Params};
 pub use error::Error;
-pub use parse::parse;
+pub use parse::{Parsed, parse, parse_all};
 pub use policy::{Verb, is_read_only, verb, verbs};
 pub use print::{quote_ident, quote_string};
 pub use span::Span;

@@ -118,6 +118,10 @@ impl Planner<'_> {
                 answer.messages.clear();
                 Work::Refused(message.to_string())
             }
+            Action::Fail(message) => {
+                answer.messages.clear();
+                Work::Fail(message.to_string())
+            }
             Action::Ack => Work::Nothing,
             Action::Forward => self.forward(statement, &mut answer).await?,
         };
@@ -171,6 +175,16 @@ impl Planner<'_> {
         Ok(Work::Fail(format!("database not found: {db}")))
     }
 
+    /// 1.x's words for a place that isn't there; unlike those for a write they have no quotes.
+    async fn missing(&self, place: &Place) -> Result<String, Error> {
+        Ok(match &place.rp {
+            Some(rp) if self.list().await?.iter().any(|mapping| mapping.database == place.db) => {
+                format!("retention policy not found: {rp}")
+            }
+            _ => format!("database not found: {}", place.db),
+        })
+    }
+
     async fn places(
         &self,
         statement: &Statement,
@@ -188,7 +202,7 @@ impl Planner<'_> {
                 Ok(bucket) => buckets.push(bucket),
                 // To the letter of 1.x, it is this statement that fails, in its turn.
                 Err(error) if self.profile == Profile::V1 && error.kind() == Kind::NotFound => {
-                    return Ok(Work::Fail(error.message().to_owned()));
+                    return Ok(Work::Fail(self.missing(place).await?));
                 }
                 Err(error) => return Err(error),
             }

@@ -79,7 +79,7 @@ const DIFFERENT: &[(&str, u16, &str, &str)] = &[
     (
         "SELECT usage FROM \"other\"..\"cpu\"",
         200,
-        r#"{"results":[{"statement_id":0,"error":"database not found: \"other\""}]}"#,
+        r#"{"results":[{"statement_id":0,"error":"database not found: other"}]}"#,
         "1.x's phrase, which clients look for",
     ),
 ];
@@ -195,10 +195,10 @@ async fn bind_parameters_are_bound_before_they_leave() {
 #[tokio::test]
 async fn a_database_that_is_not_there() {
     let server = RecordedServer::start(&CORE).await;
-    for (profile, status) in [(Profile::Serverless, 404), (Profile::V1, 200)] {
+    for (profile, status, name) in [(Profile::Serverless, 404, r#"\"nosuch\""#), (Profile::V1, 200, "nosuch")] {
         let request = Request::get("/query?db=nosuch&q=SELECT+*+FROM+cpu").body(Body::empty()).unwrap();
         let answer = ask(&over(&server, profile), request).await;
-        assert!(answer.text().contains(r#""error":"database not found: \"nosuch\"""#), "{answer:?}");
+        assert!(answer.text().contains(&format!(r#""error":"database not found: {name}""#)), "{answer:?}");
         assert_eq!(answer.status.as_u16(), status, "{answer:?}");
     }
     assert_eq!(server.missed(), [""; 0]);

@@ -18,12 +18,30 @@ use super::{Error, Limits, Param, Params, Span, ast};
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// A query, parsed: what 1.x finds wrong only when it runs a statement stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// All statements. One with a mistake isn't whole: what its `GROUP BY` says is missing.
+    pub statements: Vec<Statement>,
+    /// The first mistake of a statement, by its number; each [is semantic](Error::is_semantic).
+    pub mistakes: Vec<(usize, Error)>,
+}
+
 /// Parses all statements of a query.
 ///
 /// # Errors
-/// The first mistake, in 1.x's words: `found EOF, expected identifier at line 1, char 15` (1.x's prefix `error parsing query: ` is in
-/// its `Display`); and a text that is longer or deeper than `limits` allow.
+/// As [`parse_all`], and the first mistake of meaning.
 pub fn parse(text: &str, params: &Params, limits: Limits) -> Result<Vec<Statement>> {
+    let parsed = parse_all(text, params, limits)?;
+    parsed.mistakes.into_iter().next().map_or(Ok(parsed.statements), |(_, mistake)| Err(mistake))
+}
+
+/// Parses all statements of a query, and goes on where 1.x would only have noticed a mistake in running it.
+///
+/// # Errors
+/// The first mistake of grammar, in 1.x's words: `found EOF, expected identifier at line 1, char 15` (1.x's prefix `error parsing query: ` is in
+/// its `Display`); and a text that is longer or deeper than `limits` allow.
+pub fn parse_all(text: &str, params: &Params, limits: Limits) -> Result<Parsed> {
     let max_len = limits.max_len.min(u32::MAX as usize / 2);
     if text.len() > max_len {
         let message = format!("query is too long: {} bytes, at most {max_len} are allowed", text.len());
@@ -45,8 +63,7 @@ pub fn parse(text: &str, params: &Params, limits: Limits) -> Result<Vec<Statemen
         eof_at: None,
         deferred: None,
     };
-    let statements = parser.query()?;
-    parser.deferred.map_or(Ok(statements), Err)
+    parser.query()
 }
 
 pub(super) struct Parser<'t> {
@@ -67,7 +84,7 @@ pub(super) struct Parser<'t> {
     eof_read: bool,
     /// How many characters after the text 1.x says its end is.
     eof_at: Option<u32>,
-    /// The first mistake that 1.x sees only when it runs the statement: mistakes in the rest of the text come before it.
+    /// The first mistake of this statement that 1.x sees only when it runs it: mistakes in the rest of the text come before it.
     deferred: Option<Error>,
 }
 
@@ -336,13 +353,14 @@ impl<'t> Parser<'t> {
 
     // Statements.
 
-    fn query(&mut self) -> Result<Vec<Statement>> {
+    fn query(&mut self) -> Result<Parsed> {
         let mut statements = Vec::new();
+        let mut mistakes = Vec::new();
         let mut separated = true;
         loop {
             let token = self.peek();
             match token.kind {
-                Kind::Eof => return Ok(statements),
+                Kind::Eof => return Ok(Parsed { statements, mistakes }),
                 Kind::Semicolon => {
                     self.take(token);
                     separated = true;
@@ -350,6 +368,7 @@ impl<'t> Parser<'t> {
                 _ if !separated => return Err(self.unexpected(token, &[";"])),
                 _ => {
                     let kind = self.statement()?;
+                    mistakes.extend(self.deferred.take().map(|mistake| (statements.len(), mistake)));
                     statements.push(Statement { kind, span: self.since(token.start) });
                     separated = false;
                 }
