@@ -201,4 +201,8 @@ fn filled_windows_count_against_the_memory() {
             assert_eq!(answer_within(&statement, &tables, limits).is_ok(), fits, "{statement}");
         }
     }
+    // Only those that are asked for.
+    let statement = "SELECT mean(v) FROM m WHERE time >= 0 AND time <= 100s GROUP BY time(1ns) LIMIT 2 OFFSET 1";
+    let answer = answer_within(statement, &tables, limits).unwrap();
+    assert_eq!(answer["series"][0]["values"], serde_json::json!([[1, null], [2, null]]));
 }

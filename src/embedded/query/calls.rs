@@ -145,7 +145,11 @@ fn points(running: &mut Running<'_>, group: usize, select: &Select, budget: &Bud
     if !select.ascending {
         windows.reverse();
     }
-    apply(running.call, windows, running.time, select, budget)
+    // A row takes one point of a call at most, so no call needs more points than rows are asked for.
+    let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let most = select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size);
+    let most = most.saturating_add(size(select.limits.offset.unwrap_or(0)));
+    apply(running.call, windows, running.time, select, most, budget)
 }
 
 fn apply(
@@ -153,6 +157,7 @@ fn apply(
     windows: Vec<(i64, Vec<Point>)>,
     time: (i64, i64),
     select: &Select,
+    most: usize,
     budget: &Budget<'_>,
 ) -> Result<Vec<Point>, Error> {
     let points = match &call.arg {
@@ -177,7 +182,7 @@ fn apply(
         Arg::Call(inner) if call.function == Function::Count => {
             // Counts what the inner call gives for each window.
             let mut counts: Vec<Point> = Vec::new();
-            for point in apply(inner, windows, time, select, budget)? {
+            for point in apply(inner, windows, time, select, usize::MAX, budget)? {
                 match counts.last_mut() {
                     Some(Point { time, value: Scalar::Integer(count), .. }) if *time == point.time => *count += 1,
                     _ => counts.push(Point { time: point.time, value: Scalar::Integer(1), aux: None }),
@@ -186,7 +191,8 @@ fn apply(
             counts
         }
         Arg::Call(inner) => {
-            return Ok(transform::apply(&call.function, &apply(inner, windows, time, select, budget)?, select.ascending));
+            let inner = apply(inner, windows, time, select, usize::MAX, budget)?;
+            return Ok(transform::apply(&call.function, &inner, select.ascending));
         }
     };
     // What gives several points a window, or cuts its own windows, isn't filled.
@@ -194,7 +200,9 @@ fn apply(
         return Ok(points);
     }
     match &select.windows {
-        Some(windows) => fill::fill(points, &call.function, call.output, &select.fill, windows, time, select.ascending, budget),
+        Some(windows) => {
+            fill::fill(points, &call.function, call.output, &select.fill, windows, time, select.ascending, most, budget)
+        }
         None => Ok(points),
     }
 }

@@ -12,7 +12,8 @@ use crate::error::Error;
 /// What a filled window holds until it is on its way out: here, and once more when the calls of a row are joined.
 const WINDOW_BYTES: i128 = 2 * size_of::<Point>() as i128;
 
-/// Puts points into the empty windows of a group. `points` are in the order of the result; `time` are the bounds of the call.
+/// Puts points into the empty windows of a group. `points` are in the order of the result; `time` are the bounds of the call; `most` is
+/// how many points anybody looks at.
 ///
 /// # Errors
 /// When all windows between the bounds are more than the budget holds: told before the first is made, since a year has 31 million seconds.
@@ -25,6 +26,7 @@ pub(super) fn fill(
     windows: &Windows,
     time: (i64, i64),
     ascending: bool,
+    most: usize,
     budget: &Budget<'_>,
 ) -> Result<Vec<Point>, Error> {
     let mut number = match fill {
@@ -51,13 +53,14 @@ pub(super) fn fill(
     let open_end = !ascending && time.0 == MIN_TIME;
     let last = if open_end { points.last().map_or(end, |point| point.time) } else { end };
     let count = (i128::from(last) - i128::from(next)).abs() / i128::from(windows.width.max(1)) + 1;
+    let count = count.min(i128::try_from(most).unwrap_or(i128::MAX));
     budget.take(usize::try_from(count.saturating_mul(WINDOW_BYTES)).unwrap_or(usize::MAX))?;
 
     let mut offset = windows.offset_at(next);
     let mut result: Vec<Point> = Vec::with_capacity(points.len());
     let mut previous: Option<(i64, Scalar)> = None;
     let mut points = points.into_iter().peekable();
-    loop {
+    while result.len() < most {
         let expected = match points.peek() {
             Some(point) => !(if ascending { point.time > next } else { point.time < next }),
             None if open_end || (if ascending { next > end } else { next < end }) => break,
