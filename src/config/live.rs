@@ -72,6 +72,16 @@ impl Config {
             (Backend::Embedded(new), Backend::Embedded(old)) => {
                 keep(&mut keys, "embedded.data_dir", &mut new.data_dir, &old.data_dir);
                 keep(&mut keys, "embedded.memory", &mut new.memory, &old.memory);
+                // The store divides its memory and threads by them when it is opened, and holds on to the rest with those.
+                let (new, old) = (&mut self.limits, &running.limits);
+                keep(&mut keys, "limits.body", &mut new.body, &old.body);
+                keep(&mut keys, "limits.decompressed", &mut new.decompressed, &old.decompressed);
+                keep(&mut keys, "limits.query", &mut new.query, &old.query);
+                keep(&mut keys, "limits.query_depth", &mut new.query_depth, &old.query_depth);
+                keep(&mut keys, "limits.query_timeout", &mut new.query_timeout, &old.query_timeout);
+                keep(&mut keys, "limits.write_timeout", &mut new.write_timeout, &old.write_timeout);
+                keep(&mut keys, "limits.query_memory", &mut new.query_memory, &old.query_memory);
+                keep(&mut keys, "limits.concurrent_queries", &mut new.concurrent_queries, &old.concurrent_queries);
             }
             (Backend::Upstream(new), Backend::Upstream(old)) => {
                 keep(&mut keys, "upstream.api", &mut new.api, &old.api);
@@ -111,6 +121,19 @@ mod tests {
         assert_eq!(new.server.listen, running.server.listen);
         assert_eq!(new.server.max_header_bytes, 9000, "what may change changes");
         assert!(matches!(new.backend, Backend::Embedded(_)));
+    }
+
+    #[test]
+    fn the_store_keeps_the_limits_that_it_was_opened_with() {
+        let (running, mut new) = (Config::default(), Config::default());
+        new.limits.query_memory *= 2;
+        assert_eq!(new.keep_what_needs_a_restart(&running), ["limits.query_memory"]);
+        assert_eq!(new.limits.query_memory, running.limits.query_memory);
+
+        let upstream = || Config { backend: Backend::Upstream(Upstream::default()), ..Config::default() };
+        let (running, mut new) = (upstream(), upstream());
+        new.limits.query_memory *= 2;
+        assert!(new.keep_what_needs_a_restart(&running).is_empty(), "the layers alone follow");
     }
 
     #[test]
