@@ -10,7 +10,7 @@
 //! |---|---|
 //! | 0 | [`types`], [`error`], [`body`], [`access`], [`service`] |
 //! | 1 | [`influxql`], [`lineprotocol`], [`dbrp`], [`native`]: pure text and tables, no tokio, no arrow, no sockets |
-//! | 2 | [`call`], [`config`], [`telemetry`], [`respond`] |
+//! | 2 | [`call`], [`config`], [`telemetry`], [`respond`], `wal` |
 //! | 3 | [`auth`], [`params`], [`guard`], [`rewrite`], [`rescue`]: the layers |
 //! | 4 | `upstream`, `embedded`: services that speak native HTTP; they don't know each other, nor the layers |
 //! | 5 | `stack` → `server` → `main` |
@@ -58,6 +58,9 @@ pub mod telemetry;
 pub mod types;
 #[cfg(feature = "upstream")]
 pub mod upstream;
+#[cfg(feature = "wal")]
+#[deny(clippy::unwrap_used, clippy::indexing_slicing)]
+pub mod wal;
 
 pub use body::Body;
 pub use error::Error;

@@ -15,19 +15,18 @@ use super::{
     catalog::{Bucket, Catalog},
     flush::{Flusher, Gauge},
     ingest::{self, Parsed},
-    lock::Lock,
     memory_of,
     parquet::{DataFile, Files},
     partition,
     query::MemoryPool,
     scan::Snapshot,
     schema::Types,
-    wal::{self, Disk, Log, LogDir, Sink},
 };
 use crate::{
     config,
     error::{Blame, Error, Kind},
     lineprotocol::Unit,
+    wal::{self, Disk, Lock, Log, LogDir, Sink},
 };
 
 /// The store. Clones share it.
@@ -112,7 +111,7 @@ impl Engine {
     pub async fn open(config: &config::Embedded, limits: config::Limits) -> Result<Self, Error> {
         let config = config.clone();
         blocking(move || {
-            let lock = Lock::take(&config.data_dir)?;
+            let lock = Lock::take(&config.data_dir, "embedded.data_dir")?;
             let path = config.data_dir.join("wal");
             let log = Disk::open(&path).map_err(|error| start(format!("can't open the log \"{}\": {error}", path.display())))?;
             Self::open_locked(&config, limits, Arc::new(log), lock)
@@ -127,7 +126,7 @@ impl Engine {
     pub async fn open_with_log(config: &config::Embedded, limits: config::Limits, log: Arc<dyn LogDir>) -> Result<Self, Error> {
         let config = config.clone();
         blocking(move || {
-            let lock = Lock::take(&config.data_dir)?;
+            let lock = Lock::take(&config.data_dir, "embedded.data_dir")?;
             Self::open_locked(&config, limits, log, lock)
         })
         .await?

@@ -20,9 +20,11 @@ use super::{
     engine::unavailable,
     memory_of,
     parquet::{DataFile, Files},
+};
+use crate::{
+    error::Error,
     wal::{Log, LogDir, remove_before},
 };
-use crate::error::Error;
 
 /// The log is replayed at the start: with more than this in it since the last flush, the next one is due.
 const LOG_BYTES: usize = 256 << 20;

@@ -15,7 +15,6 @@ mod engine;
 mod flush;
 mod front;
 mod ingest;
-mod lock;
 mod parquet;
 mod partition;
 pub mod query;
@@ -23,7 +22,6 @@ mod scan;
 mod schema;
 mod statement;
 mod tables;
-pub mod wal;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

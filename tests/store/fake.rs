@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-use v1shim::embedded::wal::{LogDir, LogFile};
+use v1shim::wal::{LogDir, LogFile};
 
 /// Clones share it.
 #[derive(Clone, Debug, Default)]

@@ -61,15 +61,20 @@ pub fn encode(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>) -> u8) -> Re
     out.extend_from_slice(&[VERSION, 0, 0, 0]);
     out.extend_from_slice(&[0; 8]);
     let kind = payload(out);
-    out[start + 5] = kind;
     let len = out.len() - start - HEADER;
     let Some(encoded) = u32::try_from(len).ok().filter(|_| len <= MAX_PAYLOAD) else {
         out.truncate(start);
         return Err(FrameError::Length(u32::try_from(len).unwrap_or(u32::MAX)));
     };
-    out[start + 8..start + 12].copy_from_slice(&encoded.to_le_bytes());
-    let crc = checksum(&out[start..]);
-    out[start + 12..start + 16].copy_from_slice(&crc.to_le_bytes());
+    let Some((header, payload)) = out.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut::<HEADER>) else {
+        // A payload that took away what was there before it.
+        return Err(FrameError::Incomplete);
+    };
+    let [_, _, _, _, fields @ .., c0, c1, c2, c3] = header;
+    let [_, kind_at, _, _, l0, l1, l2, l3] = fields;
+    *kind_at = kind;
+    [*l0, *l1, *l2, *l3] = encoded.to_le_bytes();
+    [*c0, *c1, *c2, *c3] = checksum(fields, payload).to_le_bytes();
     Ok(())
 }
 
@@ -78,40 +83,41 @@ pub fn encode(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>) -> u8) -> Re
 /// # Errors
 /// See [`FrameError`].
 pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
-    let (header, rest) = match bytes.split_at_checked(HEADER) {
+    let (header, rest) = match bytes.split_first_chunk::<HEADER>() {
         Some(split) => split,
         // A short piece of something else is not a short frame.
         None if MAGIC.starts_with(bytes) || bytes.starts_with(&MAGIC) => return Err(FrameError::Incomplete),
         None => return Err(FrameError::Magic),
     };
-    if header[..4] != MAGIC {
+    let [m0, m1, m2, m3, fields @ .., c0, c1, c2, c3] = header;
+    if [*m0, *m1, *m2, *m3] != MAGIC {
         return Err(FrameError::Magic);
     }
-    if header[4] != VERSION {
-        return Err(FrameError::Version(header[4]));
+    let [version, kind, _, _, l0, l1, l2, l3] = fields;
+    if *version != VERSION {
+        return Err(FrameError::Version(*version));
     }
-    let encoded = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    let encoded = u32::from_le_bytes([*l0, *l1, *l2, *l3]);
     let len = encoded as usize;
     if len > MAX_PAYLOAD {
         return Err(FrameError::Length(encoded));
     }
     let Some(payload) = rest.get(..len) else { return Err(FrameError::Incomplete) };
-    let crc = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
-    if crc != checksum(&bytes[..HEADER + len]) {
+    if u32::from_le_bytes([*c0, *c1, *c2, *c3]) != checksum(fields, payload) {
         return Err(FrameError::Checksum);
     }
-    Ok(Frame { kind: header[5], payload, len: HEADER + len })
+    Ok(Frame { kind: *kind, payload, len: HEADER + len })
 }
 
 /// Whether a whole frame stands anywhere in `bytes`.
 #[must_use]
 pub fn any_valid(bytes: &[u8]) -> bool {
-    memchr::memmem::find_iter(bytes, &MAGIC).any(|at| decode(&bytes[at..]).is_ok())
+    memchr::memmem::find_iter(bytes, &MAGIC).any(|at| bytes.get(at..).is_some_and(|frame| decode(frame).is_ok()))
 }
 
-fn checksum(frame: &[u8]) -> u32 {
+fn checksum(fields: &[u8; 8], payload: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&frame[4..12]);
-    crc.update(&frame[HEADER..]);
+    crc.update(fields);
+    crc.update(payload);
     crc.finalize()
 }

@@ -1,4 +1,4 @@
-//! The write-ahead log: what was acknowledged is in it, on disk.
+//! A write-ahead log: what was acknowledged is in it, on disk. The embedded store stands on one, and so does the spool before an upstream.
 //!
 //! Numbered segments (`00000000000000000001.wal`) of frames, see [`frame`]. All writers that wait at a moment share one `fsync`. A frame
 //! that a crash tore at the very end of the last segment was never acknowledged: it is cut off, and reported. Anything else that can't
@@ -7,14 +7,16 @@
 mod commit;
 mod file;
 pub mod frame;
+mod lock;
 mod recover;
 #[cfg(test)]
 mod tests;
 
 pub use file::{Disk, LogDir, LogFile};
 
-pub(super) use commit::{Log, Sink};
-pub(super) use recover::{recover, remove_before};
+pub(crate) use commit::{Log, Sink};
+pub(crate) use lock::Lock;
+pub(crate) use recover::{recover, remove_before};
 
 /// Bytes after which a segment is followed by the next one.
 const SEGMENT_BYTES: u64 = 32 << 20;

@@ -13,7 +13,7 @@ use super::{LogDir, LogFile, SEGMENT_BYTES, frame, segment_name};
 use crate::error::{Blame, Error, Kind};
 
 /// What entries become. Called on the log's own thread, in the log's order, and only with what is on disk.
-pub(in crate::embedded) trait Sink<E>: Send + 'static {
+pub(crate) trait Sink<E>: Send + 'static {
     /// The frame kind and the payload.
     fn encode(&self, entry: &E, out: &mut Vec<u8>) -> u8;
 
@@ -22,7 +22,7 @@ pub(in crate::embedded) trait Sink<E>: Send + 'static {
 }
 
 /// The log, open for appending.
-pub(in crate::embedded) struct Log<E> {
+pub(crate) struct Log<E> {
     shared: Arc<Shared<E>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -50,7 +50,7 @@ type Cut = Box<dyn FnOnce(u64) + Send>;
 
 impl<E: Send + 'static> Log<E> {
     /// Starts to write segment `number`.
-    pub(in crate::embedded) fn start(dir: Arc<dyn LogDir>, number: u64, sink: impl Sink<E>) -> Result<Self, Error> {
+    pub(crate) fn start(dir: Arc<dyn LogDir>, number: u64, sink: impl Sink<E>) -> Result<Self, Error> {
         let file = create(&*dir, number).map_err(|error| {
             Error::new(Kind::Internal, format!("can't create \"{}\": {error}", dir.describe(&segment_name(number))))
         })?;
@@ -63,7 +63,7 @@ impl<E: Send + 'static> Log<E> {
     }
 
     /// Queues an entry; the receiver hears when it is on disk and applied. The order of calls is the order of the log.
-    pub(in crate::embedded) fn append(&self, entry: E) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+    pub(crate) fn append(&self, entry: E) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
         let mut queue = self.shared.lock();
         if let Some(reason) = &queue.broken {
             return Err(unavailable(reason));
@@ -79,7 +79,7 @@ impl<E: Send + 'static> Log<E> {
     }
 
     /// Begins a new segment and runs `cut` there, on the log's thread; drops it when the log is broken.
-    pub(in crate::embedded) fn cut(&self, cut: impl FnOnce(u64) + Send + 'static) {
+    pub(crate) fn cut(&self, cut: impl FnOnce(u64) + Send + 'static) {
         let mut queue = self.shared.lock();
         if queue.broken.is_some() {
             return;
@@ -90,14 +90,14 @@ impl<E: Send + 'static> Log<E> {
     }
 
     /// Why it refuses entries, if it does.
-    pub(in crate::embedded) fn broken(&self) -> Option<String> {
+    pub(crate) fn broken(&self) -> Option<String> {
         self.shared.lock().broken.clone()
     }
 }
 
 impl<E> Log<E> {
     /// Writes what is waiting and ends the thread. Blocks.
-    pub(in crate::embedded) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.shared.lock().closed = true;
         self.shared.wake.notify_one();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

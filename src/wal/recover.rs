@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 
 /// Reads all frames from segment `first` on, in order, and returns the number of the segment to write next. Segments before `first` are
 /// in files already: they are removed.
-pub(in crate::embedded) fn recover(
+pub(crate) fn recover(
     dir: &dyn LogDir,
     first: u64,
     mut visit: impl FnMut(Frame<'_>) -> Result<(), String>,
@@ -32,7 +32,7 @@ pub(in crate::embedded) fn recover(
 }
 
 /// Removes segments before `first`.
-pub(in crate::embedded) fn remove_before(dir: &dyn LogDir, first: u64) -> Result<(), Error> {
+pub(crate) fn remove_before(dir: &dyn LogDir, first: u64) -> Result<(), Error> {
     for old in segments(dir)?.into_iter().filter(|number| *number < first) {
         let name = segment_name(old);
         dir.remove(&name).map_err(|error| failed("remove", &dir.describe(&name), error))?;
@@ -57,8 +57,7 @@ fn read_segment(
     let name = segment_name(number);
     let bytes = dir.read(&name).map_err(|error| failed("read", &dir.describe(&name), error))?;
     let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         match frame::decode(rest) {
             Ok(frame) => {
                 visit(frame).map_err(|reason| corrupt(dir, &name, at, &reason))?;
@@ -84,7 +83,7 @@ fn read_segment(
 /// Whether `rest`, which doesn't begin with a frame that can be read, is what a crash leaves behind: nothing after it was ever complete.
 fn torn(rest: &[u8], error: FrameError) -> bool {
     // A version that isn't known comes from another program, not from a crash.
-    !matches!(error, FrameError::Version(_)) && !frame::any_valid(&rest[1..])
+    !matches!(error, FrameError::Version(_)) && !frame::any_valid(rest.get(1..).unwrap_or_default())
 }
 
 fn corrupt(dir: &dyn LogDir, name: &str, at: usize, reason: &str) -> Error {
