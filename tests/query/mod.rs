@@ -118,7 +118,9 @@ fn run(path: &Path, count: &mut Count) {
 
 #[test]
 fn answers_as_influxdb_1_6_7() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/query");
+    // Another folder of cases can be tried: `QUERY_CASES=folder cargo test --test all query::answers`.
+    let folder = std::env::var_os("QUERY_CASES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/query"), std::path::PathBuf::from);
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
     paths.sort();
@@ -135,7 +137,7 @@ fn answers_as_influxdb_1_6_7() {
         count.wrong.len()
     );
     assert!(count.wrong.is_empty(), "{} wrong answers:\n{}", count.wrong.len(), count.wrong.join("\n"));
-    assert!(count.agree > 100, "the cases weren't found");
+    assert!(count.agree > 0, "the cases weren't found");
 }
 
 #[test]

@@ -30,40 +30,110 @@ fn place(expr: Expr, fields: usize) -> Expr {
         Expr::Slot(slot) if slot >= TAGS => Expr::Slot(slot - TAGS + fields),
         Expr::Slot(_) | Expr::Literal(_) => expr,
         Expr::Cast(inner, kind) => Expr::Cast(Box::new(place(*inner, fields)), kind),
+        Expr::NonEmpty(inner) => Expr::NonEmpty(Box::new(place(*inner, fields))),
         Expr::Binary(op, left, right) => Expr::Binary(op, Box::new(place(*left, fields)), Box::new(place(*right, fields))),
         Expr::Match { text, regex, negated } => Expr::Match { text: Box::new(place(*text, fields)), regex, negated },
         Expr::Math(math, args) => Expr::Math(math, args.into_iter().map(|arg| place(arg, fields)).collect()),
     }
 }
 
-/// Binds a condition. A field goes before a tag of the same name; a name that is neither is a tag that no series has.
-pub(super) fn bind(
-    expr: &ast::Expr,
-    field: &mut dyn FnMut(&str) -> Option<usize>,
-    tag: &dyn Fn(&str) -> Option<usize>,
-) -> Result<Bound, Error> {
-    bind_expr(expr, field, tag).map(Bound)
+/// What the names of a condition stand for.
+pub(super) struct Names<'a> {
+    /// The number of a field.
+    pub(super) field: &'a mut dyn FnMut(&str) -> Option<usize>,
+    /// The position of a tag.
+    pub(super) tag: &'a dyn Fn(&str) -> Option<usize>,
+    /// The measurement, where its series are looked up by their tags; `None` over a subquery, whose tags are values like others.
+    pub(super) measurement: Option<&'a str>,
 }
 
-fn bind_expr(
-    expr: &ast::Expr,
-    field: &mut dyn FnMut(&str) -> Option<usize>,
-    tag: &dyn Fn(&str) -> Option<usize>,
-) -> Result<Expr, Error> {
+/// Binds a condition. A field goes before a tag of the same name; a name that is neither is a tag that no series has.
+pub(super) fn bind(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Bound, Error> {
+    series(expr, names).map(Bound)
+}
+
+/// What stands outermost, alone or joined by `AND` and `OR`: here comparisons of tags choose series, with rules of their own.
+fn series(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
+    match expr {
+        ast::Expr::Paren(inner, _) => series(inner, names),
+        ast::Expr::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Or) => {
+            let (left, right) = (series(&binary.left, names)?, series(&binary.right, names)?);
+            Ok(Expr::Binary(binary.op, Box::new(left), Box::new(right)))
+        }
+        ast::Expr::Binary(binary) => match names.measurement {
+            Some(measurement) => match by_tags(binary, names, measurement)? {
+                Some(expr) => Ok(expr),
+                None => bind_expr(expr, names),
+            },
+            None => bind_expr(expr, names),
+        },
+        _ => bind_expr(expr, names),
+    }
+}
+
+/// A comparison of tags with each other, with a text or a pattern; `None` when it isn't one. Where series lack a tag it is the empty text,
+/// but as the other side of a tag, which it never equals. No other comparison holds for any series.
+fn by_tags(binary: &ast::Binary, names: &mut Names<'_>, measurement: &str) -> Result<Option<Expr>, Error> {
+    let name =
+        if matches!(binary.left, ast::Expr::VarRef(_)) { (&binary.left, &binary.right) } else { (&binary.right, &binary.left) };
+    let (ast::Expr::VarRef(reference), other) = name else { return Ok(None) };
+    let Some(tag) = tag_of(reference, names) else { return Ok(None) };
+    let equal = matches!(binary.op, BinaryOp::Eq | BinaryOp::EqRegex);
+    if !matches!(binary.op, BinaryOp::Eq | BinaryOp::NotEq | BinaryOp::EqRegex | BinaryOp::NotEqRegex) {
+        let text = matches!(other, ast::Expr::Literal(ast::Literal { value: Value::String(_), .. }));
+        let tag = matches!(other, ast::Expr::VarRef(other) if tag_of(other, names).is_some());
+        return Ok((text || tag).then(|| Expr::constant(false)));
+    }
+    let own_name = *reference.name.name == *"_name";
+    let text = if own_name { Expr::Literal(Scalar::String(measurement.into())) } else { tag };
+    Ok(match other {
+        ast::Expr::Literal(ast::Literal { value: Value::String(value), .. }) => {
+            let value = Expr::Literal(Scalar::String((**value).into()));
+            Some(Expr::Binary(binary.op, Box::new(text), Box::new(value)))
+        }
+        ast::Expr::Regex(pattern) => {
+            Some(Expr::Match { text: Box::new(text), regex: pattern::compile(&pattern.pattern)?, negated: !equal })
+        }
+        ast::Expr::VarRef(other) => match (tag_of(reference, names), tag_of(other, names)) {
+            (Some(tag), Some(other)) => {
+                let (tag, other) = (Expr::NonEmpty(Box::new(tag)), Expr::NonEmpty(Box::new(other)));
+                let same = Expr::Binary(BinaryOp::Eq, Box::new(tag), Box::new(other));
+                Some(Expr::Binary(BinaryOp::Eq, Box::new(same), Box::new(Expr::constant(equal))))
+            }
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// The value of a reference that is no field: a tag's, or the empty text.
+fn tag_of(reference: &ast::VarRef, names: &mut Names<'_>) -> Option<Expr> {
+    let name = &*reference.name.name;
+    match reference.cast {
+        Some(Cast::Tag) => {}
+        None | Some(Cast::Field) if (names.field)(name).is_some() => return None,
+        Some(Cast::Field) if (names.tag)(name).is_some() => return None,
+        None | Some(Cast::Field) => {}
+        Some(_) => return None,
+    }
+    Some((names.tag)(name).map_or_else(|| Expr::Literal(Scalar::String("".into())), |slot| Expr::Slot(TAGS + slot)))
+}
+
+fn bind_expr(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
     Ok(match expr {
         ast::Expr::Binary(binary) => match (binary.op, &binary.right) {
             (BinaryOp::EqRegex | BinaryOp::NotEqRegex, ast::Expr::Regex(pattern)) => Expr::Match {
-                text: Box::new(bind_expr(&binary.left, field, tag)?),
+                text: Box::new(bind_expr(&binary.left, names)?),
                 regex: pattern::compile(&pattern.pattern)?,
                 negated: binary.op == BinaryOp::NotEqRegex,
             },
             (op, right) => {
-                let left = bind_expr(&binary.left, field, tag)?;
-                let right = bind_expr(right, field, tag)?;
+                let left = bind_expr(&binary.left, names)?;
+                let right = bind_expr(right, names)?;
                 Expr::Binary(op, Box::new(left), Box::new(right))
             }
         },
-        ast::Expr::Paren(inner, _) => bind_expr(inner, field, tag)?,
+        ast::Expr::Paren(inner, _) => bind_expr(inner, names)?,
         ast::Expr::Literal(literal) => Expr::Literal(match &literal.value {
             Value::Boolean(value) => Scalar::Boolean(*value),
             Value::Float(value) => Scalar::Float(*value),
@@ -73,8 +143,15 @@ fn bind_expr(
         }),
         ast::Expr::VarRef(reference) => {
             let name = &*reference.name.name;
-            let missing = || Expr::Literal(Scalar::String("".into()));
-            let tag = |name: &str| tag(name).map_or_else(missing, |slot| Expr::Slot(TAGS + slot));
+            // Among values, a tag that a series lacks is null; a subquery's is the empty text.
+            let over_series = names.measurement.is_some();
+            let missing = || Expr::Literal(if over_series { Scalar::Null } else { Scalar::String("".into()) });
+            let value = |slot| {
+                let slot = Expr::Slot(TAGS + slot);
+                if over_series { Expr::NonEmpty(Box::new(slot)) } else { slot }
+            };
+            let tag = |name: &str| (names.tag)(name).map_or_else(missing, value);
+            let field = &mut names.field;
             let typed = |slot: Option<usize>, kind| match slot {
                 Some(slot) => Expr::Cast(Box::new(Expr::Slot(slot)), kind),
                 None => Expr::Literal(Scalar::Null),
@@ -92,7 +169,7 @@ fn bind_expr(
         }
         ast::Expr::Call(call) => match Math::named(&call.name.name) {
             Some(math) if call.args.len() == math.arity() => {
-                Expr::Math(math, call.args.iter().map(|arg| bind_expr(arg, field, tag)).collect::<Result<_, _>>()?)
+                Expr::Math(math, call.args.iter().map(|arg| bind_expr(arg, names)).collect::<Result<_, _>>()?)
             }
             Some(math) => {
                 return Err(Error::invalid(format!(

@@ -23,8 +23,14 @@ pub(super) enum Expr {
     Slot(usize),
     Literal(Scalar),
     Cast(Box<Self>, Type),
+    /// A text, null where it is empty.
+    NonEmpty(Box<Self>),
     Binary(BinaryOp, Box<Self>, Box<Self>),
-    Match { text: Box<Self>, regex: Arc<Regex>, negated: bool },
+    Match {
+        text: Box<Self>,
+        regex: Arc<Regex>,
+        negated: bool,
+    },
     Math(Math, Vec<Self>),
 }
 
@@ -42,6 +48,7 @@ impl Expr {
             Self::Slot(slot) => Arc::clone(&slots[*slot]),
             Self::Literal(value) => value.repeat(len),
             Self::Cast(expr, kind) => cast_or_null(&expr.eval(slots, len, division), *kind),
+            Self::NonEmpty(text) => non_empty(&text.eval(slots, len, division)),
             Self::Binary(op, left, right) => {
                 binary(*op, &left.eval(slots, len, division), &right.eval(slots, len, division), division)
             }
@@ -75,6 +82,7 @@ impl Expr {
             Self::Slot(slot) => return known(*slot).map_or(Self::Slot(*slot), Self::Literal),
             Self::Literal(_) => return self.clone(),
             Self::Cast(expr, kind) => Self::Cast(Box::new(expr.bind(known)), *kind),
+            Self::NonEmpty(text) => Self::NonEmpty(Box::new(text.bind(known))),
             Self::Match { text, regex, negated } => {
                 Self::Match { text: Box::new(text.bind(known)), regex: Arc::clone(regex), negated: *negated }
             }
@@ -114,7 +122,7 @@ impl Expr {
         match self {
             Self::Slot(_) => false,
             Self::Literal(_) => true,
-            Self::Cast(expr, _) => literal(expr),
+            Self::Cast(expr, _) | Self::NonEmpty(expr) => literal(expr),
             Self::Match { text, .. } => literal(text),
             Self::Math(_, args) => args.iter().all(literal),
             Self::Binary(_, left, right) => literal(left) && literal(right),
@@ -157,6 +165,13 @@ fn binary(op: BinaryOp, left: &ArrayRef, right: &ArrayRef, division: Division) -
         (D::Boolean, D::Boolean) => logic(op, down(left), down(right)),
         _ if is_comparison(op) => booleans(len, |_| false),
         _ => Arc::new(NullArray::new(len)),
+    }
+}
+
+fn non_empty(array: &ArrayRef) -> ArrayRef {
+    match array.as_any().downcast_ref::<StringArray>() {
+        Some(texts) => Arc::new(texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect::<StringArray>()),
+        None => Arc::clone(array),
     }
 }
 

@@ -325,6 +325,7 @@ fn shift_calls(expr: Expr, refs: usize) -> Expr {
         Expr::Slot(slot) if slot >= CALLS => Expr::Slot(slot - CALLS + refs),
         Expr::Slot(_) | Expr::Literal(_) => expr,
         Expr::Cast(inner, kind) => Expr::Cast(Box::new(shift_calls(*inner, refs)), kind),
+        Expr::NonEmpty(inner) => Expr::NonEmpty(Box::new(shift_calls(*inner, refs))),
         Expr::Binary(op, left, right) => {
             Expr::Binary(op, Box::new(shift_calls(*left, refs)), Box::new(shift_calls(*right, refs)))
         }

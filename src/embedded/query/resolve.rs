@@ -151,7 +151,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     for (name, tables) in readers {
         let tables = tables
             .into_iter()
-            .map(|(reader, schema)| table(reader, schema, &fields.refs, &dimensions, condition.as_ref()))
+            .map(|(reader, schema)| table(reader, schema, &name, &fields.refs, &dimensions, condition.as_ref()))
             .collect::<Result<Vec<_>, Error>>()?;
         sources.push(Source { name, tables });
     }
@@ -257,6 +257,7 @@ fn dimensions(ast: &ast::Select, catalog: &Catalog) -> Result<Vec<Box<str>>, Err
 fn table(
     mut reader: Reader,
     mut schema: Arc<Schema>,
+    name: &str,
     refs: &[Ref],
     dimensions: &[Box<str>],
     condition: Option<&ast::Expr>,
@@ -287,7 +288,8 @@ fn table(
     let condition = match condition {
         Some(condition) => {
             // Fields get their numbers first; tags follow when all fields are known.
-            let bound = condition::bind(condition, &mut field, &tag)?;
+            let measurement = matches!(reader, Reader::Tables(_)).then_some(name);
+            let bound = condition::bind(condition, &mut condition::Names { field: &mut field, tag: &tag, measurement })?;
             Some(Arc::new(bound.place_tags(fields.len())))
         }
         None => None,

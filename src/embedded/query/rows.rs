@@ -167,7 +167,9 @@ pub(super) fn scan(
         }
         let Some(series) = &series else { continue };
         let Some(rows) = rows(batch, series, select, table) else { continue };
-        let rows = if wanted.selected_only { with_any(rows, &selected, others) } else { Some(rows) };
+        // A subquery's rows stay, whatever is in them.
+        let subquery = matches!(table.reader, Reader::Subquery(_));
+        let rows = if wanted.selected_only && !subquery { with_any(rows, &selected, others) } else { Some(rows) };
         if let Some(rows) = rows
             && !each(rows)?
         {

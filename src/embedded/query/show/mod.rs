@@ -192,7 +192,13 @@ impl Plan {
             let condition: Option<Expr> = match &self.condition {
                 Some(condition) => {
                     let tag = |name: &str| schema.tags.iter().position(|tag| **tag == *name);
-                    Some(condition::bind(condition, &mut |_| None, &tag)?.place_tags(0))
+                    Some(
+                        condition::bind(
+                            condition,
+                            &mut condition::Names { field: &mut |_| None, tag: &tag, measurement: Some(name) },
+                        )?
+                        .place_tags(0),
+                    )
                 }
                 None => None,
             };
