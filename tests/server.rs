@@ -196,12 +196,77 @@ fn a_body_that_stalls_is_an_error() {
     assert!(answer.contains("stalled"), "{answer}");
 }
 
+/// Head and body of an answer; it has what all answers have.
+#[track_caller]
+fn refused(answer: &str, status: u16) -> String {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let field = |name: &str| {
+        let mut values = head.lines().filter_map(|line| line.split_once(": ")).filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let value = values.next().unwrap_or_else(|| panic!("no {name}: {answer}")).1.to_owned();
+        assert!(values.next().is_none(), "two {name}: {answer}");
+        value
+    };
+    assert_eq!((field("x-influxdb-version").as_str(), field("x-influxdb-build").as_str()), ("1.8.10", "OSS"));
+    assert_eq!((field("request-id").len(), field("request-id")), (36, field("x-request-id")));
+    assert_eq!((field("content-type").as_str(), field("content-length")), ("application/json", body.len().to_string()));
+    assert!(!field("date").is_empty());
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&body["error"], &body["code"]), (&body["message"], &json!("invalid")));
+    assert_eq!(field("x-influxdb-error"), body["error"].as_str().unwrap());
+    body["error"].as_str().unwrap().to_owned()
+}
+
 #[test]
-fn headers_have_a_limit() {
+fn what_is_no_request_is_refused_in_the_same_form() {
     let server = TestServer::builder().server("max_header_bytes = \"8KiB\"").start();
     let long = "x".repeat(20_000);
-    let answer = rest(raw(&server, &format!("GET /ping HTTP/1.1\r\nHost: x\r\nX-Long: {long}\r\n\r\n")));
-    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let fields = (0..120).fold(String::new(), |fields, n| fields + &format!("X-{n}: x\r\n"));
+    for (status, text, word) in [
+        (431, format!("GET /ping HTTP/1.1\r\nHost: x\r\nX-Long: {long}\r\n\r\n"), "8192 bytes"),
+        (431, format!("GET /ping HTTP/1.1\r\nHost: x\r\n{fields}\r\n"), "100 fields"),
+        (400, "what is this?\r\n\r\n".to_owned(), "malformed"),
+        (400, "\0\x01\x02\r\n\r\n".to_owned(), "malformed"),
+        (400, "GET /ping HTTP/9.9\r\n\r\n".to_owned(), "malformed"),
+        (400, "GET /ping HTTP/1.1\r\nHo st: x\r\n\r\n".to_owned(), "malformed"),
+        (400, "POST /write?db=a HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n".to_owned(), "malformed"),
+        (400, "POST /write?db=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: what\r\n\r\n".to_owned(), "malformed"),
+    ] {
+        let answer = rest(raw(&server, &text));
+        let message = refused(&answer, status);
+        assert!(message.contains(word), "{message} {text:.100}");
+    }
+    let answer = rest(raw(&TestServer::start(), &format!("GET /ping?{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000))));
+    assert!(refused(&answer, 414).contains("64 KiB"));
+
+    // After answers of ours on the same connection, sent in one piece too.
+    let answer = rest(raw(&server, "GET /ping HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\nwhat?\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 204") && answer.contains("HTTP/1.1 200"), "{answer}");
+    refused(&answer[answer.find("HTTP/1.1 400").unwrap()..], 400);
+    // All are counted in the log, with their ids.
+    eventually("logged", || server.log().lines().filter(|line| line.contains("malformed HTTP request")).count() == 7);
+}
+
+#[test]
+fn a_body_that_isnt_chunked_as_it_says_is_refused() {
+    let server = TestServer::start();
+    let head = format!("POST /write?db=a HTTP/1.1\r\nHost: x\r\nAuthorization: Token {}\r\n", server.token());
+    let answer = rest(raw(&server, &format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\nm v=1\r\n0\r\n\r\n")));
+    assert!(refused(&answer, 400).contains("breaks off"), "{answer}");
+}
+
+#[tokio::test]
+async fn headers_have_a_limit_in_http2_too() {
+    let server = TestServer::builder().server("max_header_bytes = \"8KiB\"").start();
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
+    let mut request = server.request(Method::GET, "/ping", "");
+    request.headers_mut().insert("x-long", "x".repeat(10_000).parse().unwrap());
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.status(), 431);
+    assert_eq!(
+        (&response.headers()["x-influxdb-version"], response.headers()["request-id"].len()),
+        (&"1.8.10".parse().unwrap(), 36)
+    );
 }
 
 #[test]

@@ -9,12 +9,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use tower_service::Service;
 
 use super::{
@@ -31,6 +31,7 @@ use crate::{
 
 const VERSION: HeaderName = HeaderName::from_static("x-influxdb-version");
 const BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
+const ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The outermost service; one for all connections.
@@ -59,6 +60,27 @@ impl<S> Front<S> {
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// What is said to `peer`, whose bytes hyper could make no request of: headers and body, for a status that hyper has chosen.
+    pub(super) fn unreadable(&self, peer: SocketAddr, status: StatusCode) -> (HeaderMap, Bytes) {
+        let config = self.live.load();
+        let (code, message) = match status {
+            StatusCode::URI_TOO_LONG => ("invalid", "the URL is longer than 64 KiB: use a form body for long queries".to_owned()),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("invalid", header_too_large(&config)),
+            _ => ("invalid", "malformed HTTP request".to_owned()),
+        };
+        let id = self.shared.ids.of(&HeaderMap::new());
+        tracing::info!(target: "v1shim::access", %peer, status = status.as_u16(), id = id.to_str().unwrap_or("-"), "{message}");
+        self.shared.metrics.request_begun();
+        self.shared.metrics.request_done(CallKind::Other, status, Duration::ZERO, 0);
+        let (mut head, body) = (HeaderMap::new(), error_body(code, &message));
+        head.insert(header::CONTENT_TYPE, JSON);
+        if let Ok(message) = HeaderValue::try_from(message) {
+            head.insert(ERROR, message);
+        }
+        decorate(&mut head, &config, &id, None);
+        (head, body.into())
     }
 
     /// From now on `/health` says that this server is going, so that balancers send no more.
@@ -127,6 +149,10 @@ where
 
     /// Preflight, `/health`, and what no HTTP server behind a proxy does.
     fn answered_here(&self, config: &Config, request: &Request<Body>) -> Option<Response<Body>> {
+        // Of HTTP/1.1's, hyper has said it.
+        if request.version() == Version::HTTP_2 && header_list(request) > config.server.max_header_bytes {
+            return Some(refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid", &header_too_large(config)));
+        }
         match (request.method(), request.uri().path().trim_end_matches('/')) {
             // 200 and nothing, as in 1.x.
             (&Method::OPTIONS, _) => Some(Response::new(Body::empty())),
@@ -224,7 +250,27 @@ fn json(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
 }
 
 fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    json(status, &serde_json::json!({ "code": code, "message": message, "error": message }))
+    let mut response = Response::new(Body::from(error_body(code, message)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    if let Ok(message) = HeaderValue::from_str(message) {
+        response.headers_mut().insert(ERROR, message);
+    }
+    response
+}
+
+fn error_body(code: &str, message: &str) -> String {
+    serde_json::json!({ "code": code, "message": message, "error": message }).to_string()
+}
+
+fn header_too_large(config: &Config) -> String {
+    format!("the request's header has more than {} bytes or 100 fields", config.server.max_header_bytes)
+}
+
+/// Size of a header as RFC 9113 §6.5.2 counts it, in bytes.
+fn header_list(request: &Request<Body>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    target + request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum::<usize>()
 }
 
 /// What is told of a request when it is over.

@@ -1,17 +1,6 @@
 //! Connections: accepted within a limit, served with both HTTP versions, given up when nothing happens, drained at the end.
 
-use std::{
-    convert::Infallible,
-    future::pending,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, future::pending, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -31,7 +20,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-use super::{front::Front, io::Patient, stop};
+use super::{
+    activity::{Activity, Busy},
+    front::Front,
+    io::Patient,
+    stop,
+    unreadable::Unreadable,
+};
 use crate::{body::Body, config::Server};
 
 /// Streams that one HTTP/2 connection may have open.
@@ -137,6 +132,10 @@ where
             async move { Ok::<_, Infallible>(front.answer(peer, request, busy).await) }
         }
     });
+    let io = Unreadable::new(io, Arc::clone(&activity), {
+        let front = front.clone();
+        move |status| front.unreadable(peer, status)
+    });
     let builder = builder(config);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut closing = false;
@@ -183,58 +182,10 @@ fn builder(config: &Server) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(config.max_header_bytes).unwrap_or(u32::MAX))
+        // What is beyond this is refused by the library, without our headers; what is beyond the limit itself, by `Front`.
+        .max_header_list_size(u32::try_from(config.max_header_bytes.saturating_mul(2)).unwrap_or(u32::MAX))
         // A peer that is gone without a word holds its streams until it is missed.
         .keep_alive_interval(config.idle_timeout)
         .keep_alive_timeout(config.header_timeout);
     builder
-}
-
-/// What happens on a connection, to know when nothing does.
-struct Activity {
-    open: AtomicUsize,
-    /// When the last answer had gone; before the first request, when that has to be there.
-    idle_from: Mutex<Instant>,
-    idle_timeout: Duration,
-}
-
-impl Activity {
-    fn new(config: &Server) -> Self {
-        // Whoever opens a connection has something to say: its first request may not take longer than headers may.
-        let early = config.idle_timeout.saturating_sub(config.header_timeout);
-        let now = Instant::now();
-        Self {
-            open: AtomicUsize::new(0),
-            idle_from: Mutex::new(now.checked_sub(early).unwrap_or(now)),
-            idle_timeout: config.idle_timeout,
-        }
-    }
-
-    /// When to look again; in the past: nothing has happened for too long.
-    fn deadline(&self) -> Instant {
-        if self.open.load(Ordering::Acquire) > 0 {
-            return Instant::now() + self.idle_timeout;
-        }
-        let from = self.idle_from.lock().map_or_else(|poisoned| *poisoned.into_inner(), |from| *from);
-        from + self.idle_timeout
-    }
-}
-
-/// A request that is being answered.
-struct Busy(Arc<Activity>);
-
-impl Busy {
-    fn new(activity: &Arc<Activity>) -> Self {
-        activity.open.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        if let Ok(mut from) = self.0.idle_from.lock() {
-            *from = Instant::now();
-        }
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-    }
 }

@@ -3,7 +3,8 @@
 //! | topic | file |
 //! |---|---|
 //! | connections: limits, HTTP/1.1, h2, idleness, draining | `listen` |
-//! | a client that stops reading | `io` |
+//! | what happens on a connection; a client that stops reading | `activity`, `io` |
+//! | what is no request | `unreadable` |
 //! | TLS | `tls` |
 //! | what all answers have in common; preflight, `/health` | `front`, `cors`, `request_id`, `gzip`, `body` |
 //! | `/metrics` | `metrics` |
@@ -15,6 +16,7 @@
 //! end (SIGTERM, SIGINT): `/health` fails, the listener closes, open requests finish within `shutdown_grace`, the store closes. A
 //! second signal ends it at once; the store is as safe as after a crash, which is safe.
 
+mod activity;
 mod backend;
 mod body;
 mod cors;
@@ -27,6 +29,7 @@ mod reload;
 mod request_id;
 mod tls;
 mod token;
+mod unreadable;
 
 use std::{
     fmt,
