@@ -7,7 +7,8 @@
 //! 2. what the service below has, where it can be asked: its own mapping, or a bucket named `db/rp` (without an `rp`, or for `autogen` and
 //!    `default`: `db/autogen`, then `db`);
 //! 3. where it can't be asked: a name by template, `{db}` or `{db}/{rp}`;
-//! 4. for a write by an all-access token: a new bucket, `db/autogen` or `db/rp`;
+//! 4. for a write by an all-access token: a new bucket, `db/autogen` or `db/rp`; as in 1.x, a new database has `autogen` for its default
+//!    policy whichever one is named first;
 //! 5. else 404 `database not found: "x"`.
 
 mod name;
@@ -47,7 +48,8 @@ pub trait Catalog: Send + Sync + std::fmt::Debug + 'static {
     /// from templates.
     fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>>;
 
-    /// Makes the bucket `db/rp` (`db/autogen`) and its mapping, and returns the bucket's name; fine when it is there already.
+    /// Makes the bucket `db/rp` (`db/autogen`) and its mapping, and returns the bucket's name; fine when it is there already. A database that
+    /// isn't there yet gets `db/autogen` as its default in any case.
     ///
     /// # Errors
     /// When the service below refuses or can't be asked.

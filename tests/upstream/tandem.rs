@@ -95,6 +95,8 @@ fn story() -> Vec<(Method, String, &'static str, &'static str)> {
         ("db=tele&precision=h", "hour v=1 472222"),
         ("db=tele&rp=week&precision=ms", "cpu,host=w usage=7 1700000000000"),
         ("db=other", "cpu,host=o usage=9 1700000000000000000"),
+        // A database whose first policy isn't the default one.
+        ("db=late&rp=weekly", "cpu,host=l usage=10 1700000000000000000"),
         // What goes wrong.
         ("", "cpu usage=1"),
         ("db=", "cpu usage=1"),
@@ -135,6 +137,9 @@ fn story() -> Vec<(Method, String, &'static str, &'static str)> {
         "SHOW RETENTION POLICIES",
         "SHOW RETENTION POLICIES ON tele",
         "SHOW RETENTION POLICIES ON nosuch",
+        "SHOW RETENTION POLICIES ON late",
+        "SHOW MEASUREMENTS ON late",
+        "SELECT usage FROM late..cpu; SELECT usage FROM late.weekly.cpu; SELECT usage FROM late.autogen.cpu",
         "SHOW MEASUREMENTS",
         "SHOW MEASUREMENTS ON other",
         "SHOW MEASUREMENTS WITH MEASUREMENT =~ /^c/",
@@ -197,6 +202,11 @@ fn story() -> Vec<(Method, String, &'static str, &'static str)> {
         for accept in ["application/json", "application/csv", "application/x-msgpack"] {
             story.push((Method::GET, query(q, more), accept, ""));
         }
+    }
+    // Then its default one, which the first write has made.
+    story.push((Method::POST, "/write?db=late".into(), "", "cpu,host=l usage=11 1700000000000000000"));
+    for q in ["SELECT usage FROM cpu; SELECT usage FROM weekly.cpu", "SHOW RETENTION POLICIES", "SHOW DATABASES"] {
+        story.push((Method::GET, query(q, &[("db", "late"), ("epoch", "ns")]), "", ""));
     }
     story
 }

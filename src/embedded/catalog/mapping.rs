@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bucket, Catalog, Index, MappingRecord, not_found};
+use super::{Bucket, Catalog, Index, MappingRecord, not_found, record::BucketRecord};
 use crate::{
     dbrp::Mapping,
     error::{Error, Kind},
@@ -36,26 +36,78 @@ impl Catalog {
         }
     }
 
-    /// Makes the bucket `db/rp` and its mapping, unless they are there. Blocks.
+    /// The bucket for (`db`, `rp`), which is made with its mapping unless it is there. A new database starts with `autogen`, its default
+    /// policy, as 1.x's does, whichever one is named. Blocks.
     pub(in crate::embedded) fn provide(&self, db: &str, rp: Option<&str>) -> Result<Arc<Bucket>, Error> {
         if let Some(bucket) = self.resolve(db, rp) {
             return Ok(bucket);
         }
+        super::names::check(db)?;
         let rp = rp.filter(|rp| !rp.is_empty() && *rp != "default").unwrap_or(AUTOGEN);
-        let name = format!("{db}/{rp}");
-        let bucket = match self.create_bucket(&name, None) {
-            Ok(bucket) => bucket,
+        super::names::check(rp)?;
+        super::names::check(&format!("{db}/{rp}"))?;
+        let _changing = self.changing();
+        // Somebody else may have been faster.
+        if let Some(bucket) = self.resolve(db, Some(rp)) {
+            return Ok(bucket);
+        }
+        let mut policies = self.first_policies(db, rp);
+        policies.push(NewPolicy { name: rp, default: rp == AUTOGEN && !self.index().has_default(db) });
+        self.add_policies(db, &policies)?;
+        self.resolve(db, Some(rp)).ok_or_else(|| not_found("bucket not found"))
+    }
+
+    /// The bucket of this name, which is made unless it is there; if it is the first one of a database, `db/autogen` with it. Blocks.
+    pub(in crate::embedded) fn provide_bucket(&self, name: &str) -> Result<Arc<Bucket>, Error> {
+        if let Some(bucket) = self.bucket(name) {
+            return Ok(bucket);
+        }
+        if let Some((db, rp)) = name.split_once('/').filter(|(db, rp)| !db.is_empty() && !rp.is_empty()) {
+            super::names::check(name)?;
+            super::names::check(&format!("{db}/{AUTOGEN}"))?;
+            let _changing = self.changing();
+            self.add_policies(db, &self.first_policies(db, rp))?;
+        }
+        match self.create_bucket(name, None) {
+            Ok(bucket) => Ok(bucket),
             // Somebody else was faster.
-            Err(error) => self.bucket(&name).ok_or(error)?,
-        };
-        match self.create_mapping(db, rp, bucket.id, None) {
-            Ok(_) => Ok(bucket),
-            Err(error) if error.kind() == Kind::Unprocessable => Ok(bucket),
-            Err(error) => Err(error),
+            Err(error) => self.bucket(name).ok_or(error),
         }
     }
 
-    /// Makes a mapping; the first one of a database is its default. Blocks.
+    /// What a database starts with besides its first policy: 1.x's default one, unless it is that.
+    fn first_policies(&self, db: &str, rp: &str) -> Vec<NewPolicy<'static>> {
+        let new = rp != AUTOGEN && !self.index().has_database(db);
+        new.then_some(NewPolicy { name: AUTOGEN, default: true }).into_iter().collect()
+    }
+
+    /// Makes buckets and their mappings in one step. The caller holds the lock on changes.
+    fn add_policies(&self, db: &str, policies: &[NewPolicy<'_>]) -> Result<(), Error> {
+        if policies.is_empty() {
+            return Ok(());
+        }
+        let made = self.store.change(|change| {
+            let mut made = Vec::with_capacity(policies.len());
+            for policy in policies {
+                let record = BucketRecord::new(&format!("{db}/{}", policy.name), None);
+                let bucket = change.add_bucket(&record)?;
+                let mapping =
+                    MappingRecord { database: db.into(), retention_policy: policy.name.into(), bucket, default: policy.default };
+                made.push((change.add_mapping(&mapping)?, mapping, record.into_bucket(bucket)));
+            }
+            Ok(made)
+        })?;
+        self.change(|index| {
+            for (id, mapping, bucket) in made {
+                index.insert(Arc::new(bucket));
+                index.mappings.insert(id, mapping);
+            }
+        });
+        Ok(())
+    }
+
+    /// Makes a mapping. It is its database's default one when it says so, and `autogen` when no other is; the first mapping of a new
+    /// database that says nothing gets `db/autogen` beside it, as in 1.x. Blocks.
     pub(in crate::embedded) fn create_mapping(
         &self,
         database: &str,
@@ -66,28 +118,25 @@ impl Catalog {
         super::names::check(database)?;
         super::names::check(retention_policy)?;
         let _changing = self.changing();
-        let (first, taken) = {
+        let has_default = {
             let index = self.index();
             if !index.buckets.contains_key(&bucket) {
                 return Err(not_found("bucket not found"));
             }
-            (
-                !index.mappings.values().any(|mapping| &*mapping.database == database),
-                index
-                    .mappings
-                    .values()
-                    .any(|mapping| &*mapping.database == database && &*mapping.retention_policy == retention_policy),
-            )
+            if index.has(database, retention_policy) {
+                let message = format!("a mapping for \"{database}\" and \"{retention_policy}\" is there already");
+                return Err(Error::new(Kind::Unprocessable, message));
+            }
+            index.has_default(database)
         };
-        if taken {
-            let message = format!("a mapping for \"{database}\" and \"{retention_policy}\" is there already");
-            return Err(Error::new(Kind::Unprocessable, message));
-        }
-        let default = first || default == Some(true);
+        let default = default == Some(true) || retention_policy == AUTOGEN && !has_default;
+        let first = if default { Vec::new() } else { self.first_policies(database, retention_policy) };
+        super::names::check(&format!("{database}/{AUTOGEN}"))?;
+        self.add_policies(database, &first)?;
         let record = MappingRecord { database: database.into(), retention_policy: retention_policy.into(), bucket, default };
-        let id = self.store.add_mapping(&record)?;
+        let id = self.store.change(|change| change.add_mapping(&record))?;
         self.change(|index| drop(index.mappings.insert(id, record)));
-        if default && !first {
+        if default {
             self.make_default(id)?;
         }
         Ok(id)
@@ -108,7 +157,7 @@ impl Catalog {
             }
             record.retention_policy = retention_policy.clone();
         }
-        self.store.put_mappings(&[(id, record.clone())], None)?;
+        self.store.change(|change| change.put_mapping(id, &record))?;
         self.change(|index| drop(index.mappings.insert(id, record)));
         if change.default == Some(true) {
             self.make_default(id)?;
@@ -126,7 +175,12 @@ impl Catalog {
             .iter()
             .find(|(other, mapping)| old.default && **other != id && mapping.database == old.database)
             .map(|(id, mapping)| (*id, MappingRecord { default: true, ..mapping.clone() }));
-        self.store.put_mappings(heir.as_slice(), Some(id))?;
+        self.store.change(|change| {
+            if let Some((heir, mapping)) = &heir {
+                change.put_mapping(*heir, mapping)?;
+            }
+            change.remove_mapping(id)
+        })?;
         self.change(|index| {
             index.mappings.remove(&id);
             index.mappings.extend(heir);
@@ -142,7 +196,7 @@ impl Catalog {
             let same = index.mappings.iter().filter(|(_, mapping)| mapping.database == database);
             same.map(|(other, mapping)| (*other, MappingRecord { default: *other == id, ..mapping.clone() })).collect()
         };
-        self.store.put_mappings(&changed, None)?;
+        self.store.change(|change| changed.iter().try_for_each(|(id, mapping)| change.put_mapping(*id, mapping)))?;
         self.change(|index| index.mappings.extend(changed));
         Ok(())
     }
@@ -178,10 +232,35 @@ impl Catalog {
     }
 }
 
+/// A policy that is about to be made.
+struct NewPolicy<'a> {
+    name: &'a str,
+    default: bool,
+}
+
 impl Index {
+    /// Whether anything is called so or mapped to it.
+    fn has_database(&self, database: &str) -> bool {
+        self.mappings.values().any(|mapping| &*mapping.database == database)
+            || self.by_name.contains_key(database)
+            || self.by_name.keys().any(|name| is_policy_of(name, database))
+    }
+
+    /// Whether something is taken where no policy is named.
+    fn has_default(&self, database: &str) -> bool {
+        self.mappings.values().any(|mapping| &*mapping.database == database && mapping.default)
+            || self.by_name.contains_key(database)
+            || self.by_name.contains_key(format!("{database}/{AUTOGEN}").as_str())
+    }
+
     fn has(&self, database: &str, retention_policy: &str) -> bool {
         self.mappings.values().any(|mapping| &*mapping.database == database && &*mapping.retention_policy == retention_policy)
     }
+}
+
+/// Whether a bucket of this name is some `database/rp`.
+fn is_policy_of(name: &str, database: &str) -> bool {
+    name.strip_prefix(database).and_then(|rest| rest.strip_prefix('/')).is_some_and(|policy| !policy.is_empty())
 }
 
 fn mapping(bucket: &Bucket, database: &str, retention_policy: &str, default: bool) -> Mapping {

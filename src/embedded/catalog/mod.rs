@@ -98,7 +98,7 @@ impl Catalog {
             return Err(Error::new(Kind::Unprocessable, format!("bucket with name {name} already exists")));
         }
         let record = BucketRecord::new(name, retention);
-        let id = self.store.add_bucket(&record)?;
+        let id = self.store.change(|change| change.add_bucket(&record))?;
         let bucket = Arc::new(record.into_bucket(id));
         self.change(|index| index.insert(Arc::clone(&bucket)));
         Ok(bucket)
@@ -121,7 +121,7 @@ impl Catalog {
             return Err(Error::new(Kind::Unprocessable, format!("bucket with name {name} already exists")));
         }
         let record = BucketRecord::new(name, retention);
-        self.store.put_bucket(id, &record)?;
+        self.store.change(|change| change.put_bucket(id, &record))?;
         let bucket = Arc::new(record.into_bucket(id));
         self.change(|index| {
             index.by_name.remove(&old.name);
@@ -134,7 +134,7 @@ impl Catalog {
     pub(super) fn delete_bucket(&self, id: u64) -> Result<Vec<FileRecord>, Error> {
         let _changing = self.changing();
         let old = self.bucket_by_id(id).ok_or_else(|| not_found("bucket not found"))?;
-        let files = self.store.remove_bucket(id)?;
+        let files = self.store.change(|change| change.remove_bucket(id))?;
         self.change(|index| {
             index.by_name.remove(&old.name);
             index.buckets.remove(&id);

@@ -96,53 +96,9 @@ impl Store {
         Ok(Ok(Contents { buckets, mappings, files: files.into_values().collect(), first_segment }))
     }
 
-    pub(super) fn add_bucket(&self, bucket: &BucketRecord) -> Result<u64, Error> {
-        self.write(|txn| {
-            let id = next(txn, META_NEXT_BUCKET, 1)?;
-            put(txn, BUCKETS, id, bucket)?;
-            Ok(id)
-        })
-    }
-
-    pub(super) fn put_bucket(&self, id: u64, bucket: &BucketRecord) -> Result<(), Error> {
-        self.write(|txn| put(txn, BUCKETS, id, bucket))
-    }
-
-    pub(super) fn remove_bucket(&self, id: u64) -> Result<Vec<FileRecord>, Error> {
-        self.write(|txn| {
-            txn.open_table(BUCKETS)?.remove(id)?;
-            let mut removed = Vec::new();
-            txn.open_table(MAPPINGS)?.retain(|_, row| parse::<MappingRecord>(row).is_none_or(|mapping| mapping.bucket != id))?;
-            txn.open_table(FILES)?.retain(|_, row| match parse::<FileRecord>(row) {
-                Some(file) if file.bucket == id => {
-                    removed.push(file);
-                    false
-                }
-                _ => true,
-            })?;
-            Ok(removed)
-        })
-    }
-
-    pub(super) fn add_mapping(&self, mapping: &MappingRecord) -> Result<u64, Error> {
-        self.write(|txn| {
-            let id = next(txn, META_NEXT_MAPPING, 1)?;
-            put(txn, MAPPINGS, id, mapping)?;
-            Ok(id)
-        })
-    }
-
-    /// Puts and removes mappings in one go.
-    pub(super) fn put_mappings(&self, put_these: &[(u64, MappingRecord)], remove: Option<u64>) -> Result<(), Error> {
-        self.write(|txn| {
-            for (id, mapping) in put_these {
-                put(txn, MAPPINGS, *id, mapping)?;
-            }
-            if let Some(id) = remove {
-                txn.open_table(MAPPINGS)?.remove(id)?;
-            }
-            Ok(())
-        })
+    /// Changes buckets and mappings in one go.
+    pub(super) fn change<T>(&self, work: impl FnOnce(&Change<'_>) -> Result<T, redb::Error>) -> Result<T, Error> {
+        self.write(|txn| work(&Change(txn)))
     }
 
     pub(super) fn reserve_files(&self, count: u64) -> Result<u64, Error> {
@@ -173,6 +129,53 @@ impl Store {
                 .blaming(crate::error::Blame::Shim)
                 .with_source(error)
         })
+    }
+}
+
+/// What may be changed together.
+pub(super) struct Change<'a>(&'a WriteTransaction);
+
+impl Change<'_> {
+    /// Adds a bucket and says its number.
+    pub(super) fn add_bucket(&self, bucket: &BucketRecord) -> Result<u64, redb::Error> {
+        let id = next(self.0, META_NEXT_BUCKET, 1)?;
+        put(self.0, BUCKETS, id, bucket)?;
+        Ok(id)
+    }
+
+    pub(super) fn put_bucket(&self, id: u64, bucket: &BucketRecord) -> Result<(), redb::Error> {
+        put(self.0, BUCKETS, id, bucket)
+    }
+
+    /// Removes a bucket with its mappings and the entries of its files, which it returns.
+    pub(super) fn remove_bucket(&self, id: u64) -> Result<Vec<FileRecord>, redb::Error> {
+        self.0.open_table(BUCKETS)?.remove(id)?;
+        let mut removed = Vec::new();
+        self.0.open_table(MAPPINGS)?.retain(|_, row| parse::<MappingRecord>(row).is_none_or(|mapping| mapping.bucket != id))?;
+        self.0.open_table(FILES)?.retain(|_, row| match parse::<FileRecord>(row) {
+            Some(file) if file.bucket == id => {
+                removed.push(file);
+                false
+            }
+            _ => true,
+        })?;
+        Ok(removed)
+    }
+
+    /// Adds a mapping and says its number.
+    pub(super) fn add_mapping(&self, mapping: &MappingRecord) -> Result<u64, redb::Error> {
+        let id = next(self.0, META_NEXT_MAPPING, 1)?;
+        put(self.0, MAPPINGS, id, mapping)?;
+        Ok(id)
+    }
+
+    pub(super) fn put_mapping(&self, id: u64, mapping: &MappingRecord) -> Result<(), redb::Error> {
+        put(self.0, MAPPINGS, id, mapping)
+    }
+
+    pub(super) fn remove_mapping(&self, id: u64) -> Result<(), redb::Error> {
+        self.0.open_table(MAPPINGS)?.remove(id)?;
+        Ok(())
     }
 }
 

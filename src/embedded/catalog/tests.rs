@@ -63,7 +63,9 @@ fn names_are_resolved_in_order() {
     catalog.create_bucket("db/x", None).unwrap();
     assert_eq!(name(Some("x")).as_deref(), Some("db/x"));
     catalog.create_mapping("db", "one", plain.id, None).unwrap();
-    assert_eq!(name(None).as_deref(), Some("db"), "the first mapping of a database is its default");
+    assert_eq!(name(None).as_deref(), Some("db/autogen"), "another policy doesn't become the default by itself");
+    catalog.create_mapping("db", "two", plain.id, Some(true)).unwrap();
+    assert_eq!(name(None).as_deref(), Some("db"));
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn defaults_are_one_a_database() {
     catalog.update_mapping(one, &MappingChange { default: Some(true), retention_policy: Some("uno".into()) }).unwrap();
     assert!(default(one) && !default(two));
     catalog.delete_mapping(one).unwrap();
-    assert!(default(two), "the next one inherits");
+    assert!(!default(two) && &*catalog.resolve("db", None).unwrap().name == "db/autogen", "the oldest one inherits");
 }
 
 #[test]
@@ -105,6 +107,41 @@ fn providing_is_idempotent_and_listed() {
             "false x y x/y false",
         ]
     );
+}
+
+#[test]
+fn a_new_database_starts_with_autogen_as_its_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let (catalog, _) = open(&dir);
+    let name = |db, rp| catalog.resolve(db, rp).map(|bucket| bucket.name.to_string());
+    // By a v1 write, a native one, and a mapping.
+    catalog.provide("a", Some("week")).unwrap();
+    catalog.provide_bucket("b/week").unwrap();
+    let elsewhere = catalog.create_bucket("elsewhere", None).unwrap().id;
+    catalog.create_mapping("c", "week", elsewhere, None).unwrap();
+    for (db, week) in [("a", "a/week"), ("b", "b/week"), ("c", "elsewhere")] {
+        assert_eq!(name(db, None), Some(format!("{db}/autogen")));
+        assert_eq!(name(db, Some("week")).as_deref(), Some(week));
+    }
+    // One that says that it is the default needs nothing beside it.
+    catalog.create_mapping("d", "week", elsewhere, Some(true)).unwrap();
+    assert_eq!((name("d", None).as_deref(), name("d", Some("autogen"))), (Some("elsewhere"), None));
+    // Nothing is added to a database that is there, in whatever way.
+    catalog.provide_bucket("plain").unwrap();
+    catalog.provide_bucket("plain/week").unwrap();
+    catalog.provide("plain", Some("day")).unwrap();
+    assert_eq!((name("plain", None).as_deref(), catalog.bucket("plain/autogen")), (Some("plain"), None));
+    catalog.create_bucket("odd/week", None).unwrap();
+    catalog.provide("odd", Some("day")).unwrap();
+    assert_eq!(name("odd", None), None);
+    assert_eq!(&*catalog.provide("odd", None).unwrap().name, "odd/autogen", "by the first write that needs it");
+    assert_eq!(name("odd", None).as_deref(), Some("odd/autogen"));
+    drop(catalog);
+    let (catalog, _) = open(&dir);
+    let defaults = catalog.mappings().into_iter().filter(|(.., mapping)| mapping.default);
+    let mut defaults: Vec<String> = defaults.map(|(.., m)| format!("{}.{}", m.database, m.retention_policy)).collect();
+    defaults.sort();
+    assert_eq!(defaults, ["a.autogen", "b.autogen", "c.autogen", "d.week", "elsewhere.autogen", "odd.autogen", "plain.autogen"]);
 }
 
 #[test]

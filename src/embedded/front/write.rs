@@ -25,13 +25,7 @@ pub(super) async fn v3(engine: &Engine, head: &Parts, parameters: &Parameters<'_
     }
     if engine.0.catalog.bucket(db).is_none() && matches!(*access(head), Access::All) {
         let (catalog, db) = (std::sync::Arc::clone(&engine.0.catalog), Box::<str>::from(db));
-        let created = blocking(move || catalog.create_bucket(&db, None)).await?;
-        // Somebody else may have been faster.
-        if let Err(error) = created
-            && error.kind() != Kind::Unprocessable
-        {
-            return Err(error);
-        }
+        blocking(move || catalog.provide_bucket(&db)).await??;
     }
     write(engine, db, unit, parameters.flag("accept_partial", true), body).await
 }
