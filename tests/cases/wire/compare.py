@@ -6,8 +6,12 @@ usage: compare.py V1SHIM [-v] [PART …]      V1SHIM: the program; -v: what is m
 
 What is meant to differ is told by `meant` or a case's `but`. Exits with 1 when anything else differs.
 """
-import base64, gzip, http.client, json, pathlib, resource, shutil, signal, subprocess, sys, tempfile, time
+import base64, gzip, http.client, json, pathlib, sys
 from urllib.parse import quote, urlencode
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from servers import Servers
 
 THEIRS, RPC, OURS = 28386, 28388, 28387
 TOKEN = "s3cret:pass word"
@@ -402,33 +406,9 @@ PARTS = {"write": part_write, "query": part_query, "auth": part_auth, "other": p
 # Servers.
 
 
-def limit():
-    """What asks for too much memory fails alone."""
-    resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
-
-
-def start(folder, shim):
-    (folder / "influxdb.conf").write_text(f"""
-reporting-disabled = true
-bind-address = "127.0.0.1:{RPC}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-[http]
-  bind-address = "127.0.0.1:{THEIRS}"
-  auth-enabled = true
-  log-enabled = false
-[monitor]
-  store-enabled = false
-""")
-    (folder / "proxy.toml").write_text(f"""
-[server]
-listen = "127.0.0.1:{OURS}"
-[compat]
-profile = "v1"
-version = "1.6.7~rc0"
+def start(servers, shim):
+    servers.influxd(THEIRS, RPC, auth=True)
+    servers.shim(shim, OURS, f"""
 [auth]
 mode = "local"
 [[auth.token]]
@@ -436,20 +416,8 @@ name = "admin"
 token = "{TOKEN}"
 access = "all"
 [embedded]
-data_dir = "{folder}/shim"
+data_dir = "{servers.folder}/shim"
 """)
-    log = open(folder / "log", "wb")
-    servers = [
-        subprocess.Popen(["influxd", "run", "-config", f"{folder}/influxdb.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL),
-        subprocess.Popen([shim, "--config", f"{folder}/proxy.toml"], stdout=log, stderr=log, cwd=folder, preexec_fn=limit),
-    ]
-    for port in (THEIRS, OURS):
-        for _ in range(100):
-            if send(port, Case("", "GET", "/ping"))[0]:
-                break
-            time.sleep(0.1)
-        else:
-            sys.exit(f"nobody answers on port {port}")
     setup = [f"CREATE USER admin WITH PASSWORD '{TOKEN}' WITH ALL PRIVILEGES", "CREATE DATABASE w", "CREATE RETENTION POLICY month ON w DURATION 0s REPLICATION 1", "CREATE DATABASE r", "CREATE DATABASE lines"]
     for q in setup:
         status, _, body = send(THEIRS, Case("", "POST", url("/query", q=q)))
@@ -460,7 +428,6 @@ data_dir = "{folder}/shim"
             status, _, body = send(port, case)
             if status != 204:
                 sys.exit(f"{port}: {status} {body}")
-    return servers
 
 
 def show(answer):
@@ -473,10 +440,9 @@ def main():
     arguments = sys.argv[1:]
     verbose = "-v" in arguments
     shim, *parts = [argument for argument in arguments if argument != "-v"]
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="wire-"))
-    servers, counts = [], {"same": 0, "meant": 0, "different": 0}
+    servers, counts = Servers("wire-"), {"same": 0, "meant": 0, "different": 0}
     try:
-        servers = start(folder, shim)
+        start(servers, shim)
         for part in parts or PARTS:
             for case in PARTS[part]():
                 theirs, ours = send(THEIRS, case), plain(send(OURS, case))
@@ -489,13 +455,8 @@ def main():
                     for who, (status, headers, body) in (("1.6.7", theirs), ("ours ", ours)):
                         print(f"  {who} {show((status, dict(headers.items() - same), body))}")
     finally:
-        for server in servers:
-            server.send_signal(signal.SIGTERM)
-        for server in servers:
-            server.wait()
-        log = (folder / "log").read_text() if (folder / "log").exists() else ""
-        print("\n".join(line for line in log.splitlines() if "panic" in line or "ERROR" in line))
-        shutil.rmtree(folder)
+        print("\n".join(servers.complaints()))
+        servers.close()
     print(counts)
     sys.exit(counts["different"] > 0)
 
