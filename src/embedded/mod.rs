@@ -29,7 +29,7 @@ pub use engine::{Engine, Outcome, Rejected, RejectedLine, Write};
 pub use front::Embedded;
 pub use partition::shard_duration;
 pub use statement::{Query, Reply};
-pub use tables::{Scan, Schema, SeriesBatch, SeriesFilter, Tables};
+pub use tables::{Partition, Scan, Schema, SeriesBatch, SeriesFilter, Tables};
 
 /// Values of a measurement's tags, in the order of its tag keys; empty: missing.
 type TagSet = Arc<[Box<str>]>;

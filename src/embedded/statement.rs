@@ -40,6 +40,8 @@ const WAITING: usize = 2;
 pub struct Query {
     /// The bucket's name, where the statement names none.
     pub bucket: Option<Box<str>>,
+    /// Buckets of the same databases, by bucket: what statements about a whole database are about.
+    pub siblings: query::Siblings,
     /// The statement.
     pub q: Box<str>,
     /// Bind parameters.
@@ -175,6 +177,7 @@ impl Engine {
         let context = Context {
             tables: &tables,
             bucket: query.bucket.as_deref().unwrap_or_default(),
+            siblings: &query.siblings,
             now: now(),
             cancelled,
             limits: query::Limits { memory: query.memory, ..query::Limits::default() },

@@ -30,6 +30,26 @@ pub trait Tables: Send + Sync {
     /// # Errors
     /// When files can't be read.
     fn series(&self, measurement: &str, time: RangeInclusive<i64>) -> Result<Vec<Arc<[Box<str>]>>, Error>;
+
+    /// Partitions of a measurement, by time.
+    fn partitions(&self, measurement: &str) -> Vec<Partition>;
+}
+
+/// What is in a partition of a measurement.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Partition {
+    /// Its first nanosecond since 1970.
+    pub start: i64,
+    /// The first nanosecond after it.
+    pub end: i64,
+    /// Fields that its points have, sorted.
+    pub fields: Vec<Box<str>>,
+    /// Files that it is read from.
+    pub files: usize,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// Rows that are in memory only, about.
+    pub cached: usize,
 }
 
 /// Columns of a measurement.

@@ -1,6 +1,6 @@
 //! The body of a v3 query.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,10 @@ pub struct QueryInfluxql<'a> {
     /// `json`, `jsonl`, `csv`, `pretty`, `parquet`; [`FORMAT_ARROW`] from the embedded store.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Cow<'a, str>>,
+    /// Buckets that are one database (its retention policies), for the embedded store: v1's statements about a whole database need them
+    /// all. Each bucket with the others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub siblings: BTreeMap<Box<str>, Vec<Box<str>>>,
     /// Bind parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<serde_json::Map<String, serde_json::Value>>,
@@ -43,7 +47,12 @@ mod tests {
 
     #[test]
     fn members_that_are_absent_are_not_written() {
-        let body = QueryInfluxql { db: Some("a/b".into()), q: "SHOW \"x\"".into(), format: Some("jsonl".into()), params: None };
+        let body = QueryInfluxql {
+            db: Some("a/b".into()),
+            q: "SHOW \"x\"".into(),
+            format: Some("jsonl".into()),
+            ..QueryInfluxql::default()
+        };
         let text = serde_json::to_string(&body).unwrap();
         assert_eq!(text, r#"{"db":"a/b","q":"SHOW \"x\"","format":"jsonl"}"#);
         assert_eq!(serde_json::from_str::<QueryInfluxql<'_>>(&text).unwrap(), body);

@@ -1,6 +1,6 @@
 //! What is done for each statement of a query, decided before any of them runs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     layer::Shared,
@@ -13,7 +13,11 @@ use crate::{
     config::Config,
     dbrp::{Mapping, Resolver},
     error::{Error, Kind},
-    influxql::{Statement, StatementKind, ast::Select, is_read_only},
+    influxql::{
+        Statement, StatementKind,
+        ast::{Select, Show, ShowKind},
+        is_read_only,
+    },
     native::{Api, Target},
     respond::{self, Answer, Event, Message},
     types::Profile,
@@ -49,6 +53,8 @@ pub(super) struct Ask {
     pub(super) database: Box<str>,
     /// With buckets for names.
     pub(super) statement: Statement,
+    /// Buckets of the same databases, where the service below is told.
+    pub(super) siblings: BTreeMap<Box<str>, Vec<Box<str>>>,
 }
 
 impl Ask {
@@ -87,6 +93,18 @@ pub(super) async fn plan(
         steps.push_back(Step { answer: Answer::default(), work: Work::Nothing });
     }
     Ok(steps)
+}
+
+/// What a statement about a database that isn't there answers, where that is no error.
+fn without_database(show: &Show) -> Option<Work> {
+    let plain = show.from.is_empty() && show.condition.is_none() && show.group_by.is_empty();
+    match show.kind {
+        ShowKind::Measurements => Some(Work::Nothing),
+        ShowKind::MeasurementCardinality { exact: false } | ShowKind::SeriesCardinality { exact: false } if plain => {
+            Some(Work::Known(show::no_cardinality()))
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn resolver<'a>(config: &'a Config, shared: &'a Shared) -> Resolver<'a> {
@@ -153,6 +171,7 @@ impl Planner<'_> {
                     bucket,
                     database: defaults.db.unwrap_or_default().into(),
                     statement: statement.clone(),
+                    siblings: BTreeMap::new(),
                 })))
             }
             Need::Places(places) => self.places(statement, &places, defaults, answer).await,
@@ -173,6 +192,20 @@ impl Planner<'_> {
             return Ok(Work::Known(show::autogen()));
         }
         Ok(Work::Fail(format!("database not found: {db}")))
+    }
+
+    /// The other buckets of the databases of these places, as far as the caller may read them.
+    async fn siblings(&self, buckets: &[Box<str>], places: &[Place]) -> Result<BTreeMap<Box<str>, Vec<Box<str>>>, Error> {
+        let all = self.list().await?;
+        let mut siblings = BTreeMap::new();
+        for (bucket, place) in buckets.iter().zip(places) {
+            let others = all.iter().filter(|mapping| mapping.database == place.db && mapping.bucket != *bucket);
+            let others: Vec<Box<str>> = others.map(|mapping| mapping.bucket.clone()).collect();
+            if !others.is_empty() {
+                siblings.insert(bucket.clone(), others);
+            }
+        }
+        Ok(siblings)
     }
 
     /// 1.x's words for a place that isn't there; unlike those for a write they have no quotes.
@@ -202,6 +235,12 @@ impl Planner<'_> {
                 Ok(bucket) => buckets.push(bucket),
                 // To the letter of 1.x, it is this statement that fails, in its turn.
                 Err(error) if self.profile == Profile::V1 && error.kind() == Kind::NotFound => {
+                    // 1.x doesn't ask whether the database of these is there.
+                    if let StatementKind::Show(show) = &statement.kind
+                        && let Some(work) = without_database(show)
+                    {
+                        return Ok(work);
+                    }
                     return Ok(Work::Fail(self.missing(place).await?));
                 }
                 Err(error) => return Err(error),
@@ -231,6 +270,10 @@ impl Planner<'_> {
         {
             answer.zone = Some(respond::zone(&zone.name)?);
         }
-        Ok(Work::Ask(Box::new(Ask { bucket: bucket.clone(), database: place.db.clone(), statement })))
+        let siblings = match &statement.kind {
+            StatementKind::Show(_) if self.target.full_influxql => self.siblings(&buckets, places).await?,
+            _ => BTreeMap::new(),
+        };
+        Ok(Work::Ask(Box::new(Ask { bucket: bucket.clone(), database: place.db.clone(), statement, siblings })))
     }
 }

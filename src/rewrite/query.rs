@@ -124,7 +124,7 @@ where
         } else {
             None
         };
-        let body = self.reply(&ask.bucket, &ask.database, &ask.statement.to_string()).await?;
+        let body = self.reply(ask, &ask.statement.to_string()).await?;
         Ok(Reply::new(self.shared.target.reply, body, columns, has_time)?)
     }
 
@@ -136,7 +136,7 @@ where
         let mut stored = FieldsAndTags::default();
         for (what, of_fields) in [("FIELD", true), ("TAG", false)] {
             let text = format!("SHOW {what} KEYS{from}");
-            let body = self.reply(&ask.bucket, &ask.database, &text).await?;
+            let body = self.reply(ask, &text).await?;
             let names: &[&str] = if of_fields { &["fieldKey", "fieldType"] } else { &["tagKey"] };
             let columns =
                 respond::Columns { columns: names.iter().map(|&name| name.into()).collect(), ..respond::Columns::default() };
@@ -160,13 +160,13 @@ where
     }
 
     /// The body of the reply to one statement.
-    async fn reply(&mut self, bucket: &str, database: &str, text: &str) -> Result<Body, BoxError> {
+    async fn reply(&mut self, ask: &Ask, text: &str) -> Result<Body, BoxError> {
         let request = match self.shared.target.api {
-            Api::V2 => v2_request(bucket, text, &[("epoch", "ns"), ("chunked", "true"), ("chunk_size", V2_CHUNK)]),
-            Api::V3 => v3_request(bucket, text, self.shared.target.reply)?,
+            Api::V2 => v2_request(&ask.bucket, text, &[("epoch", "ns"), ("chunked", "true"), ("chunk_size", V2_CHUNK)]),
+            Api::V3 => v3_request(ask, text, self.shared.target.reply)?,
         };
         let response = self.call(request).await?;
-        Ok(checked(response, database).await?)
+        Ok(checked(response, &ask.database).await?)
     }
 
     async fn call(&mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
@@ -342,9 +342,10 @@ fn v2_request(bucket: &str, text: &str, further: &[(&str, &str)]) -> Request<Bod
     request
 }
 
-fn v3_request(bucket: &str, text: &str, format: ReplyFormat) -> Result<Request<Body>, Error> {
-    let db = (!bucket.is_empty()).then_some(bucket.into());
-    let query = QueryInfluxql { db, q: text.into(), format: Some(format.name().into()), params: None };
+fn v3_request(ask: &Ask, text: &str, format: ReplyFormat) -> Result<Request<Body>, Error> {
+    let db = (!ask.bucket.is_empty()).then(|| (&*ask.bucket).into());
+    let siblings = ask.siblings.clone();
+    let query = QueryInfluxql { db, q: text.into(), format: Some(format.name().into()), siblings, params: None };
     let body = serde_json::to_vec(&query).map_err(Error::internal)?;
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = Method::POST;

@@ -33,6 +33,11 @@ pub(super) fn autogen() -> VecDeque<Event> {
     policies(vec![policy("autogen", None, true)])
 }
 
+/// The estimate for a database that isn't there.
+pub(super) fn no_cardinality() -> VecDeque<Event> {
+    table("", &["cardinality estimation"], vec![vec![Value::Integer(0)]])
+}
+
 fn policies(rows: Vec<Vec<Value>>) -> VecDeque<Event> {
     table("", &["name", "duration", "shardGroupDuration", "replicaN", "default"], rows)
 }

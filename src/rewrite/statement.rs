@@ -98,6 +98,11 @@ fn of_show(show: &Show, defaults: Defaults<'_>) -> Need {
     if show.on_all.databases {
         return Need::Everything;
     }
+    if matches!(show.kind, ShowKind::Measurements | ShowKind::TagKeys | ShowKind::TagValues) && !show.on_all.retention_policies {
+        // 1.x asks the whole database, whatever policies and databases their `FROM` names.
+        let rp = show.retention_policy.as_ref().map(|rp| &*rp.name);
+        return db.map_or(Need::NoDatabase, |db| Need::Places(vec![place(db, rp, Permission::Read)]));
+    }
     let here = Defaults { db, rp: show.retention_policy.as_ref().map(|rp| &*rp.name).or(defaults.rp) };
     let mut places = Vec::new();
     let mut complete = true;
@@ -312,7 +317,8 @@ mod tests {
             ("SHOW RETENTION POLICIES", None, None, "NoDatabase"),
             ("SHOW RETENTION POLICIES ON d", Some("x"), None, "RetentionPolicies(\"d\")"),
             ("SHOW MEASUREMENTS ON d", None, None, "d/-"),
-            ("SHOW TAG KEYS FROM r.m", Some("d"), None, "d/r"),
+            ("SHOW TAG KEYS FROM r.m", Some("d"), None, "d/-"),
+            ("SHOW FIELD KEYS FROM r.m", Some("d"), None, "d/r"),
             ("SHOW TAG KEYS", None, None, "NoDatabase"),
             ("SHOW USERS", None, None, "Everything"),
             ("DROP SERIES FROM m", Some("d"), None, "d/-!"),

@@ -9,7 +9,7 @@ use std::{
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
 use v1shim::{
     Error,
-    embedded::{Scan, Schema, SeriesBatch, Tables},
+    embedded::{Partition, Scan, Schema, SeriesBatch, Tables},
     lineprotocol::FieldType,
 };
 
@@ -24,11 +24,11 @@ enum Field {
 
 type Fields = BTreeMap<String, Field>;
 /// By tags, then by time.
-type Partition = BTreeMap<Vec<(String, String)>, BTreeMap<i64, Fields>>;
+type Week = BTreeMap<Vec<(String, String)>, BTreeMap<i64, Fields>>;
 
 /// Measurements by name, each with its partitions by number.
 #[derive(Default)]
-pub(super) struct Memory(BTreeMap<String, BTreeMap<i64, Partition>>);
+pub(super) struct Memory(BTreeMap<String, BTreeMap<i64, Week>>);
 
 impl Memory {
     /// From line protocol; lines that start with `#` are passed over.
@@ -144,6 +144,24 @@ impl Tables for Memory {
         let series: BTreeSet<_> =
             partitions.flat_map(|(_, partition)| partition.keys()).map(|tags| tag_values(&keys, tags)).collect();
         Ok(series.into_iter().collect())
+    }
+
+    fn partitions(&self, measurement: &str) -> Vec<Partition> {
+        const WEEK: i128 = 7 * 86_400_000_000_000;
+        let start = |number: i64| (i128::from(number) * WEEK - 62_135_596_800_000_000_000) as i64;
+        let fields = |partition: &Week| {
+            let names: BTreeSet<&String> = partition.values().flat_map(|rows| rows.values()).flat_map(|row| row.keys()).collect();
+            names.into_iter().map(|name| name.as_str().into()).collect()
+        };
+        let partitions = self.0.get(measurement).into_iter().flatten();
+        partitions
+            .map(|(number, partition)| Partition {
+                start: start(*number),
+                end: start(number + 1),
+                fields: fields(partition),
+                ..Partition::default()
+            })
+            .collect()
     }
 }
 

@@ -35,8 +35,15 @@ fn answer_within(text: &str, tables: &Arc<dyn Tables>, limits: Limits) -> Result
         "db" => Ok(Arc::clone(tables)),
         other => Err(Error::new(Kind::NotFound, format!("database not found: {other}"))),
     };
-    let context =
-        Context { tables: &find, bucket: "db", now: 1_600_000_000_000_000_000, cancelled: &cancelled, limits, pool: &pool };
+    let context = Context {
+        tables: &find,
+        bucket: "db",
+        siblings: &query::Siblings::new(),
+        now: 1_600_000_000_000_000_000,
+        cancelled: &cancelled,
+        limits,
+        pool: &pool,
+    };
     let plan = query::plan(&statements[0], &context).map_err(|error| (error.kind(), error.to_string()))?;
     let mut series = render::Series::new(&plan.schema());
     let result = plan.run(&mut |batch| {

@@ -41,6 +41,11 @@ impl Piece {
         }
     }
 
+    /// Rows, duplicates counted.
+    pub(in crate::embedded) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Its points, sorted. The first call does the work, and others wait for it.
     pub(in crate::embedded) fn run(&self) -> Arc<Run> {
         let run = self.run.get_or_init(|| {

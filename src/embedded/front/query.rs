@@ -1,6 +1,6 @@
 //! Queries.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -45,6 +45,7 @@ pub(super) async fn influxql(
     };
     let query = Query {
         bucket: document.db.as_deref().filter(|db| !db.is_empty()).map(Into::into),
+        siblings: document.siblings,
         q: document.q.into(),
         params,
         access: access(head),
@@ -93,6 +94,7 @@ fn of_url<'a>(parameters: &'a Parameters<'_>) -> Result<QueryInfluxql<'a>, Error
         db: parameters.get("db").map(Cow::from),
         q: q.into(),
         format: parameters.get("format").map(Cow::from),
+        siblings: BTreeMap::new(),
         params,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     pub tables: &'a FindTables<'a>,
     /// The bucket of measurements that don't name one.
     pub bucket: &'a str,
+    /// Buckets of the same database (other retention policies), by bucket: some `SHOW` statements are about the database as a whole.
+    pub siblings: &'a Siblings,
     /// `now()`, in nanoseconds since 1970.
     pub now: i64,
     /// Set from elsewhere to end the query; looked at once a batch.
@@ -28,6 +31,16 @@ pub struct Context<'a> {
     pub limits: Limits,
     /// The memory that all queries share.
     pub pool: &'a MemoryPool,
+}
+
+/// Buckets that are one database, each with the others.
+pub type Siblings = BTreeMap<Box<str>, Vec<Box<str>>>;
+
+impl Context<'_> {
+    /// The other buckets of a bucket's database.
+    pub(super) fn siblings_of(&self, bucket: &str) -> impl Iterator<Item = &str> {
+        self.siblings.get(bucket).into_iter().flatten().map(|sibling| &**sibling).filter(move |sibling| *sibling != bucket)
+    }
 }
 
 /// Bounds of one query.

@@ -1,6 +1,6 @@
 //! Expressions as 1.x prints them in its messages.
 
-use crate::influxql::ast::{BinaryOp, Expr, Value, WildcardKind};
+use crate::influxql::ast::{BinaryOp, Cast, Expr, Value, WildcardKind};
 
 /// The expression's text.
 pub(super) fn expr(expr: &Expr) -> String {
@@ -39,6 +39,35 @@ pub(super) fn typed(node: &Expr, kind: &dyn Fn(&crate::influxql::ast::VarRef) ->
 fn name(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty();
     if plain && !name.starts_with(|c: char| c.is_ascii_digit()) { name.into() } else { format!("{name:?}") }
+}
+
+/// A node as Go prints it for programmers, which 1.x does in some messages.
+pub(super) fn go(node: &Expr) -> String {
+    match node {
+        Expr::Literal(literal) => match &literal.value {
+            Value::Boolean(value) => format!("&influxql.BooleanLiteral{{Val:{value}}}"),
+            Value::Duration(value) => format!("&influxql.DurationLiteral{{Val:{value}}}"),
+            Value::Float(value) => format!("&influxql.NumberLiteral{{Val:{value}}}"),
+            Value::Integer(value) => format!("&influxql.IntegerLiteral{{Val:{value}}}"),
+            Value::String(value) => format!("&influxql.StringLiteral{{Val:{value:?}}}"),
+            Value::Unsigned(value) => format!("&influxql.UnsignedLiteral{{Val:{value:#x}}}"),
+        },
+        Expr::VarRef(reference) => {
+            // Numbers of 1.x's types.
+            let kind = match reference.cast {
+                None => 0,
+                Some(Cast::Float) => 1,
+                Some(Cast::Integer) => 2,
+                Some(Cast::String) => 3,
+                Some(Cast::Boolean) => 4,
+                Some(Cast::Tag) => 7,
+                Some(Cast::Field) => 8,
+                Some(Cast::Unsigned) => 9,
+            };
+            format!("&influxql.VarRef{{Val:{:?}, Type:{kind}}}", reference.name.name)
+        }
+        other => expr(other),
+    }
 }
 
 /// The operator's sign.

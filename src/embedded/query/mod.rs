@@ -34,7 +34,7 @@ mod transform;
 mod value;
 mod window;
 
-pub use context::{Context, FindTables, Limits, MemoryPool};
+pub use context::{Context, FindTables, Limits, MemoryPool, Siblings};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;

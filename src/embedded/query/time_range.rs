@@ -75,6 +75,15 @@ pub(super) fn split(condition: &Expr, clock: Clock<'_>) -> Result<(Option<Expr>,
     }
 }
 
+/// Whether a condition says anything of the time.
+pub(super) fn has_time(condition: &Expr) -> bool {
+    match condition {
+        Expr::Binary(binary) => has_time(&binary.left) || has_time(&binary.right),
+        Expr::Paren(inner, _) => has_time(inner),
+        other => is_time(other),
+    }
+}
+
 fn is_time(expr: &Expr) -> bool {
     matches!(expr, Expr::VarRef(reference) if reference.name.name.eq_ignore_ascii_case("time"))
 }

@@ -11,7 +11,7 @@ use std::{
 
 use self::merge::Merge;
 use super::{
-    Scan, Schema, SeriesBatch, Tables,
+    Partition, Scan, Schema, SeriesBatch, Tables,
     buffer::{BucketView, PartitionView, widen},
     parquet::Files,
 };
@@ -30,7 +30,7 @@ impl Snapshot {
     }
 
     /// Partitions that reach into `time`, by time.
-    fn partitions(&self, measurement: &str, time: &RangeInclusive<i64>) -> Vec<PartitionView> {
+    fn touched(&self, measurement: &str, time: &RangeInclusive<i64>) -> Vec<PartitionView> {
         let Some(table) = self.view.tables.get(measurement) else { return Vec::new() };
         let touched = |partition: &&PartitionView| partition.start <= *time.end() && partition.end > *time.start();
         table.partitions.iter().filter(touched).cloned().collect()
@@ -47,7 +47,7 @@ impl Tables for Snapshot {
     }
 
     fn scan(&self, scan: Scan) -> Result<Box<dyn Iterator<Item = Result<SeriesBatch, Error>> + Send>, Error> {
-        let mut partitions = VecDeque::from(self.partitions(&scan.measurement, &scan.time));
+        let mut partitions = VecDeque::from(self.touched(&scan.measurement, &scan.time));
         if scan.time.is_empty() || scan.fields.is_empty() {
             partitions.clear();
         }
@@ -61,7 +61,7 @@ impl Tables for Snapshot {
     fn series(&self, measurement: &str, time: RangeInclusive<i64>) -> Result<Vec<Arc<[Box<str>]>>, Error> {
         let Some(schema) = self.schema(measurement) else { return Ok(Vec::new()) };
         let mut all: BTreeSet<Arc<[Box<str>]>> = BTreeSet::new();
-        for partition in self.partitions(measurement, &time) {
+        for partition in self.touched(measurement, &time) {
             for file in &partition.files {
                 let widener = widen(&file.record.tags, &schema.tags);
                 all.extend(self.files.series(file)?.iter().map(|set| widener.widen(set)));
@@ -73,6 +73,24 @@ impl Tables for Snapshot {
             }
         }
         Ok(all.into_iter().collect())
+    }
+
+    fn partitions(&self, measurement: &str) -> Vec<Partition> {
+        let Some(table) = self.view.tables.get(measurement) else { return Vec::new() };
+        let describe = |view: &PartitionView| {
+            let mut fields = BTreeSet::new();
+            fields.extend(view.files.iter().flat_map(|file| file.record.fields.iter().map(|field| field.name.clone())));
+            fields.extend(view.pieces.iter().flat_map(|piece| piece.run().fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>()));
+            Partition {
+                start: view.start,
+                end: view.end,
+                fields: fields.into_iter().collect(),
+                files: view.files.len(),
+                bytes: view.files.iter().map(|file| file.record.bytes).sum(),
+                cached: view.pieces.iter().map(|piece| piece.rows()).sum(),
+            }
+        };
+        table.partitions.iter().map(describe).collect()
     }
 }
 

@@ -1,86 +1,190 @@
-//! How many there are. The estimates of 1.x are exact here.
+//! How many there are. Estimates are exact here: nothing is saved by guessing.
+//!
+//! Without `FROM` and `WHERE`, the numbers of series and measurements are those of the database. All others are counted as 1.x counts them,
+//! by a query of a system column of the measurements of one retention policy.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use arrow_schema::SchemaRef;
-
-use super::{Plan, keys, numbers, series};
+use super::{
+    Found, Plan, all_series, filter,
+    keys::{Pattern, value_of},
+    points::Points,
+};
 use crate::{
-    embedded::query::{context::Budget, output::Sink},
-    error::Error,
-    influxql::ast::{Show, ShowKind},
+    embedded::{
+        Schema,
+        query::{context::Budget, pattern, time_range::TimeRange},
+    },
+    error::{Error, Kind},
+    influxql::ast::{Dimension, Show, ShowKind},
 };
 
 /// What is counted.
 pub(super) enum Of {
-    /// All measurements, as an estimate or exactly.
-    Measurements {
-        exact: bool,
-    },
-    /// All series together.
-    SeriesEstimate,
-    /// Series of each measurement.
+    Measurements,
     Series,
     TagKeys,
-    TagValues(keys::Pattern),
+    TagValues(Pattern),
     FieldKeys,
 }
 
 impl Of {
     /// `None` for a statement that counts nothing.
-    pub(super) fn new(kind: &ShowKind, show: &Show) -> Result<Option<Self>, Error> {
-        let plain = show.from.is_empty() && show.condition.is_none();
-        Ok(Some(match kind {
-            ShowKind::MeasurementCardinality { exact } => Self::Measurements { exact: *exact || !plain },
-            ShowKind::SeriesCardinality { exact: false } if plain => Self::SeriesEstimate,
+    pub(super) fn new(show: &Show) -> Result<Option<Self>, Error> {
+        Ok(Some(match &show.kind {
+            ShowKind::MeasurementCardinality { .. } => Self::Measurements,
             ShowKind::SeriesCardinality { .. } => Self::Series,
             ShowKind::TagKeyCardinality { .. } => Self::TagKeys,
-            ShowKind::TagValuesCardinality { .. } => Self::TagValues(keys::Pattern::new(show.with_key.as_ref())?),
+            ShowKind::TagValuesCardinality { .. } => Self::TagValues(Pattern::new(show.with_key.as_ref())?),
             ShowKind::FieldKeyCardinality { .. } => Self::FieldKeys,
             _ => return Ok(None),
         }))
     }
 
-    pub(super) const fn column(&self) -> &'static str {
+    /// What its statement is called when it says that it takes no time; `None` when it takes one.
+    pub(super) const fn without_time(&self) -> Option<&'static str> {
         match self {
-            Self::SeriesEstimate | Self::Measurements { exact: false } => "cardinality estimation",
-            _ => "count",
+            Self::Measurements => Some("SHOW MEASUREMENT EXACT CARDINALITY"),
+            Self::Series => Some("SHOW SERIES EXACT CARDINALITY"),
+            Self::TagKeys => Some("SHOW TAG KEY EXACT CARDINALITY"),
+            Self::TagValues(_) => None,
+            Self::FieldKeys => Some("SHOW FIELD KEY CARDINALITY"),
         }
     }
+}
 
-    pub(super) fn run(&self, plan: &Plan, schema: &SchemaRef, budget: &Budget<'_>, sink: Sink<'_>) -> Result<(), Error> {
-        let count = |len: usize| i64::try_from(len).unwrap_or(i64::MAX);
-        let mut rows = Vec::new();
-        match self {
-            Self::Measurements { .. } => {
-                let mut measurements = 0;
-                for (name, tables) in &plan.found {
-                    measurements += usize::from(plan.condition.is_none() || plan.any_series(name, tables)?);
-                }
-                rows.push((Box::default(), count(measurements)));
+/// Whether it is the estimate of a whole database.
+pub(super) fn is_estimate(show: &Show) -> bool {
+    matches!(show.kind, ShowKind::MeasurementCardinality { exact: false } | ShowKind::SeriesCardinality { exact: false })
+        && show.from.is_empty()
+        && show.condition.is_none()
+        && show.group_by.is_empty()
+        && show.limits.limit.is_none()
+        && show.limits.offset.is_none()
+}
+
+/// The number of measurements or series of a database.
+pub(super) fn estimate(found: &Found, of_series: bool, budget: &Budget<'_>) -> Result<usize, Error> {
+    if !of_series {
+        return Ok(found.len());
+    }
+    let mut count = 0;
+    for (name, tables) in found {
+        budget.check()?;
+        if let [(tables, _)] = &tables[..] {
+            count += all_series(&**tables, name)?.len();
+            continue;
+        }
+        let mut all: BTreeSet<Vec<(Box<str>, Box<str>)>> = BTreeSet::new();
+        for (tables, schema) in tables {
+            all.extend(all_series(&**tables, name)?.iter().map(|tags| pairs(schema, tags)));
+        }
+        count += all.len();
+    }
+    Ok(count)
+}
+
+fn pairs(schema: &Schema, tags: &[Box<str>]) -> Vec<(Box<str>, Box<str>)> {
+    schema
+        .tags
+        .iter()
+        .zip(tags)
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// The tags of `GROUP BY`, sorted.
+pub(super) fn dimensions(group_by: &[Dimension], found: &Found) -> Result<Vec<Box<str>>, Error> {
+    let all = || found.values().flatten().flat_map(|(_, schema)| schema.tags.iter().cloned());
+    let mut names = BTreeSet::new();
+    for dimension in group_by {
+        match dimension {
+            Dimension::Time { .. } => {
+                return Err(Error::new(Kind::NotImplemented, "not implemented: GROUP BY time in a SHOW statement"));
             }
-            Self::SeriesEstimate => rows.push((Box::default(), count(series::keys(plan, budget)?.len()))),
-            Self::Series | Self::TagKeys | Self::TagValues(_) | Self::FieldKeys => {
-                for (name, tables) in &plan.found {
-                    budget.check()?;
-                    let len = match self {
-                        Self::Series => {
-                            let mut series = BTreeSet::new();
-                            plan.each_series(name, tables, &mut |_, tags| {
-                                series.insert(Box::<[Box<str>]>::from(tags));
-                            })?;
-                            series.len()
-                        }
-                        Self::TagKeys => keys::tag_keys(plan, name, tables, &keys::Pattern::All, budget)?.len(),
-                        Self::TagValues(pattern) => keys::tag_values(plan, name, tables, pattern, budget)?.len(),
-                        _ => keys::field_keys(tables).len(),
-                    };
-                    if len > 0 {
-                        rows.push(((**name).into(), count(len)));
-                    }
-                }
+            Dimension::Tag(tag) => {
+                names.insert(tag.name.clone());
+            }
+            Dimension::Wildcard(_) => names.extend(all()),
+            Dimension::Regex(regex) => {
+                let regex = pattern::compile(&regex.pattern)?;
+                names.extend(all().filter(|tag| regex.is_match(tag)));
             }
         }
-        numbers(schema, &plan.limited(rows.into_iter()).collect::<Vec<_>>(), sink)
     }
+    Ok(names.into_iter().collect())
+}
+
+/// Measurement and values of the dimensions.
+type Group = (Box<str>, Vec<Box<str>>);
+
+/// Counts, by measurement and group.
+pub(super) fn count(of: &Of, plan: &Plan, dimensions: &[Box<str>], budget: &Budget<'_>) -> Result<Vec<(Group, usize)>, Error> {
+    // At time 0 each, see `Points`; and 1.x looks whether that is in the range.
+    if !(plan.time.lower()..=plan.time.upper()).contains(&0) {
+        return Ok(Vec::new());
+    }
+    let mut groups: BTreeMap<Group, BTreeSet<Box<[Box<str>]>>> = BTreeMap::new();
+    for (name, tables) in &plan.found {
+        for (tables, schema) in tables {
+            budget.check()?;
+            let bytes = add(of, plan, dimensions, (name, &**tables, schema), &mut groups)?;
+            budget.take(bytes)?;
+        }
+    }
+    Ok(groups.into_iter().map(|(group, members)| (group, members.len())).collect())
+}
+
+fn add(
+    of: &Of,
+    plan: &Plan,
+    dimensions: &[Box<str>],
+    (name, tables, schema): (&Arc<str>, &dyn crate::embedded::Tables, &Schema),
+    groups: &mut BTreeMap<Group, BTreeSet<Box<[Box<str>]>>>,
+) -> Result<usize, Error> {
+    let keys = match (of, &plan.condition) {
+        (Of::TagValues(_), Some(condition)) => filter::keys(condition, &schema.tags)?,
+        _ => None,
+    };
+    // Conditions on fields never hold for tag values.
+    let without_fields;
+    let seen = if matches!(of, Of::TagValues(_)) {
+        without_fields = Schema { tags: schema.tags.clone(), fields: Vec::new() };
+        &without_fields
+    } else {
+        schema
+    };
+    let mut bytes = 0;
+    let points = Points { tables, schema: seen, name, time: TimeRange { min: plan.time.min, max: plan.time.max } };
+    points.each(plan.condition.as_ref(), &mut |series| {
+        let mut members: Vec<Box<[Box<str>]>> = Vec::new();
+        let tags = || schema.tags.iter().zip(series.tags).filter(|(_, value)| !value.is_empty());
+        match of {
+            Of::Measurements => members.push([Box::from(&**name)].into()),
+            Of::Series => members.push(tags().flat_map(|(key, value)| [key.clone(), value.clone()]).collect()),
+            Of::TagKeys => members.extend(tags().map(|(key, _)| [key.clone()].into())),
+            Of::TagValues(pattern) => members.extend(
+                tags()
+                    .filter(|(key, _)| pattern.matches(key) && keys.as_ref().is_none_or(|keys| keys.contains(key)))
+                    .map(|(_, value)| [value.clone()].into()),
+            ),
+            Of::FieldKeys => members.extend(series.partition.fields.iter().map(|field| [field.clone()].into())),
+        }
+        if members.is_empty() {
+            return Ok(());
+        }
+        let value = value_of(schema, series.tags);
+        let name = if matches!(of, Of::Measurements) { Box::default() } else { Box::from(&**name) };
+        let group = groups.entry((name, dimensions.iter().map(|key| value(key).into()).collect())).or_default();
+        for member in members {
+            let size = 32 + member.iter().map(|part| part.len() + 16).sum::<usize>();
+            bytes += if group.insert(member) { size } else { 0 };
+        }
+        Ok(())
+    })?;
+    Ok(bytes)
 }

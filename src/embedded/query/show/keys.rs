@@ -7,14 +7,18 @@ use std::{
 
 use regex::Regex;
 
-use super::Plan;
+use super::{
+    Found, Tables, all_series,
+    filter::{self, Filter, NAME, TAG_KEY},
+    names::{self, Names},
+};
 use crate::{
     embedded::{
-        Schema, Tables,
-        query::{context::Budget, pattern, value::Type},
+        Schema,
+        query::{context::Budget, pattern, time_range::TimeRange, value::Type},
     },
     error::Error,
-    influxql::ast::WithKey,
+    influxql::ast::{Cast, Expr, WithKey},
 };
 
 /// `WITH KEY …`
@@ -37,7 +41,7 @@ impl Pattern {
         })
     }
 
-    fn matches(&self, key: &str) -> bool {
+    pub(super) fn matches(&self, key: &str) -> bool {
         match self {
             Self::All => true,
             Self::In(keys) => keys.iter().any(|wanted| **wanted == *key),
@@ -47,64 +51,116 @@ impl Pattern {
     }
 }
 
-/// A measurement in every bucket that has it.
-pub(super) type Found = [(Arc<dyn Tables>, Arc<Schema>)];
-
-/// Keys that some series has a value for, sorted.
-pub(super) fn tag_keys(
-    plan: &Plan,
-    name: &str,
-    tables: &Found,
-    pattern: &Pattern,
-    budget: &Budget<'_>,
-) -> Result<BTreeSet<Box<str>>, Error> {
-    budget.check()?;
-    let mut keys = BTreeSet::new();
-    plan.each_series(name, tables, &mut |schema, tags| {
-        for (key, value) in schema.tags.iter().zip(tags) {
-            if !value.is_empty() && !keys.contains(key) && pattern.matches(key) {
-                keys.insert(key.clone());
-            }
-        }
-    })?;
-    Ok(keys)
+/// Which keys of which series are asked for.
+pub(super) struct Tags {
+    pub(super) names: Names,
+    pub(super) pattern: Pattern,
+    /// Whether `_tagKey` of the condition counts: it does for the values.
+    pub(super) by_key: bool,
+    pub(super) condition: Option<Expr>,
+    pub(super) time: TimeRange,
 }
 
-/// A key and a value of it.
-type Pair = (Box<str>, Box<str>);
-
-/// Keys and values, sorted by key and then by value.
-pub(super) fn tag_values(
-    plan: &Plan,
-    name: &str,
-    tables: &Found,
-    pattern: &Pattern,
-    budget: &Budget<'_>,
-) -> Result<BTreeSet<Pair>, Error> {
-    budget.check()?;
-    let mut by_key: BTreeMap<Box<str>, BTreeSet<Box<str>>> = BTreeMap::new();
-    let mut bytes = 0;
-    plan.each_series(name, tables, &mut |schema, tags| {
-        for (key, value) in schema.tags.iter().zip(tags) {
-            if value.is_empty() || !pattern.matches(key) {
-                continue;
-            }
-            let values = match by_key.get_mut(key) {
-                Some(values) => values,
-                None => by_key.entry(key.clone()).or_default(),
-            };
-            if !values.contains(value) {
-                bytes += value.len() + 64;
-                values.insert(value.clone());
+impl Tags {
+    /// Keys with their values, by measurement; only the keys matter without `values`.
+    pub(super) fn of(
+        &self,
+        found: &Found,
+        budget: &Budget<'_>,
+        each: &mut dyn FnMut(&str, &BTreeMap<Box<str>, BTreeSet<Box<str>>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        // What a condition says of measurements and what it says of tags counts on its own, even on both sides of an OR.
+        let part = |keep: &dyn Fn(&str) -> bool| self.condition.as_ref().and_then(|condition| filter::only(condition, keep));
+        let left = match part(&|name| name == NAME) {
+            Some(condition) => Some(names::by_condition(&condition, found, budget)?),
+            None => None,
+        };
+        let filter = match part(&|name| name != NAME && name != TAG_KEY) {
+            Some(condition) => Filter::new(&condition, &|_, cast| cast.is_some_and(|cast| cast != Cast::Tag))?,
+            None => Filter::All,
+        };
+        if !self.reached(found) {
+            return Ok(());
+        }
+        for (name, tables) in found {
+            if self.names.holds(name) && left.as_ref().is_none_or(|left| left.contains(name)) {
+                budget.check()?;
+                let (values, bytes) = self.values(name, tables, &filter)?;
+                budget.take(bytes)?;
+                each(name, &values)?;
+                budget.give_back(bytes);
             }
         }
-    })?;
-    budget.take(bytes)?;
-    Ok(by_key.into_iter().flat_map(|(key, values)| values.into_iter().map(move |value| (key.clone(), value))).collect())
+        Ok(())
+    }
+
+    /// 1.x asks the shards that a time range touches, but their index is the database's: any of them knows everything.
+    fn reached(&self, found: &Found) -> bool {
+        if self.time == TimeRange::default() {
+            return true;
+        }
+        let (lower, upper) = (self.time.lower(), self.time.upper());
+        found.iter().any(|(name, tables)| {
+            let mut partitions = tables.iter().flat_map(|(tables, _)| tables.partitions(name));
+            partitions.any(|partition| partition.start <= upper && partition.end > lower)
+        })
+    }
+
+    #[expect(clippy::type_complexity, reason = "said in one place only")]
+    fn values(
+        &self,
+        name: &str,
+        tables: &Tables,
+        filter: &Filter,
+    ) -> Result<(BTreeMap<Box<str>, BTreeSet<Box<str>>>, usize), Error> {
+        let mut by_key: BTreeMap<Box<str>, BTreeSet<Box<str>>> = BTreeMap::new();
+        let mut bytes = 0;
+        for (tables, schema) in tables {
+            let wanted = self.wanted(schema)?;
+            if wanted.is_empty() {
+                continue;
+            }
+            for tags in all_series(&**tables, name)? {
+                if !filter.holds(name, &value_of(schema, &tags)) {
+                    continue;
+                }
+                for &place in &wanted {
+                    let (key, value) = (&schema.tags[place], &tags[place]);
+                    if value.is_empty() {
+                        continue;
+                    }
+                    let values = match by_key.get_mut(key) {
+                        Some(values) => values,
+                        None => by_key.entry(key.clone()).or_default(),
+                    };
+                    if !values.contains(value) {
+                        bytes += value.len() + 64;
+                        values.insert(value.clone());
+                    }
+                }
+            }
+        }
+        Ok((by_key, bytes))
+    }
+
+    /// Places of the wanted keys.
+    fn wanted(&self, schema: &Schema) -> Result<Vec<usize>, Error> {
+        let by_condition = match &self.condition {
+            Some(condition) if self.by_key => filter::keys(condition, &schema.tags)?,
+            _ => None,
+        };
+        let wanted = |key: &Box<str>| self.pattern.matches(key) && by_condition.as_ref().is_none_or(|keys| keys.contains(key));
+        Ok((0..schema.tags.len()).filter(|place| wanted(&schema.tags[*place])).collect())
+    }
+}
+
+/// The value of a tag of a series; empty: missing.
+pub(super) fn value_of<'a>(schema: &'a Schema, tags: &'a [Box<str>]) -> impl Fn(&str) -> &'a str {
+    |key| schema.tags.iter().position(|tag| **tag == *key).and_then(|place| tags.get(place)).map_or("", |value| &**value)
 }
 
 /// Fields with their types, sorted.
-pub(super) fn field_keys(tables: &Found) -> BTreeSet<(Box<str>, &'static str)> {
+pub(super) fn field_keys(tables: &Tables) -> BTreeSet<(Box<str>, &'static str)> {
     let fields = tables.iter().flat_map(|(_, schema)| &schema.fields);
     fields.flat_map(|(name, kinds)| kinds.iter().map(|kind| (name.clone(), Type::from(*kind).name()))).collect()
 }

@@ -1,70 +1,70 @@
-//! `SHOW` statements about what a bucket holds. Catalog statements (databases, policies, users) are not the query engine's.
+//! `SHOW` statements about what a database holds. Those about databases, policies and users are not the query engine's.
+//!
+//! 1.x answers some of them from an index that all retention policies of a database share, whatever `FROM` and `ON` say of a policy, others by
+//! queries of one policy's shards. So do we: a database is a bucket and its [siblings](super::Context::siblings).
 
 mod cardinality;
+mod filter;
 mod keys;
+mod names;
+mod points;
+mod rows;
 mod series;
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 
+use self::{
+    names::Names,
+    rows::{Rows, numbers, schema},
+};
 use super::{
     condition,
     context::{Budget, Context},
-    expr::Expr,
     output::Sink,
-    resolve::{self, Found},
-    time_range::{self, Clock},
-    value::Scalar,
+    resolve,
+    time_range::{self, Clock, TimeRange},
 };
 use crate::{
-    embedded::{self, Tables},
+    embedded,
     error::{Error, Kind},
-    influxql::ast::{self, Show, ShowKind},
-    native::MEASUREMENT_COLUMN,
+    influxql::ast::{self, Measurement, MeasurementName, Show, ShowKind},
 };
 
-/// Rows of a batch.
-const BATCH: usize = 8192;
+/// A measurement in every bucket that has it.
+type Tables = [(Arc<dyn embedded::Tables>, Arc<embedded::Schema>)];
+/// Measurements by name.
+type Found = resolve::Found;
 
 /// A `SHOW` statement, ready to run.
 pub(super) struct Plan {
     what: What,
     found: Found,
+    /// Without its time.
     condition: Option<ast::Expr>,
-    time: (i64, i64),
+    time: TimeRange,
     limit: usize,
     offset: usize,
 }
 
 enum What {
-    Measurements,
-    TagKeys(keys::Pattern),
-    TagValues(keys::Pattern),
+    Measurements(Names),
+    TagKeys(keys::Tags),
+    TagValues(keys::Tags),
     FieldKeys,
+    /// From the index.
     Series,
-    Cardinality(cardinality::Of),
+    /// From points.
+    SeriesWithTime { descending: bool },
+    Estimate { of_series: bool },
+    Count { of: cardinality::Of, dimensions: Vec<Box<str>> },
 }
 
 /// Resolves a `SHOW` statement.
 pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
-    let what = match &show.kind {
-        ShowKind::Measurements => What::Measurements,
-        ShowKind::TagKeys => What::TagKeys(keys::Pattern::new(show.with_key.as_ref())?),
-        ShowKind::TagValues => What::TagValues(keys::Pattern::new(show.with_key.as_ref())?),
-        ShowKind::FieldKeys => What::FieldKeys,
-        ShowKind::Series => What::Series,
-        kind => match cardinality::Of::new(kind, show)? {
-            Some(of) => What::Cardinality(of),
-            None => return Err(Error::new(Kind::NotImplemented, "not implemented: this SHOW statement")),
-        },
-    };
     if show.on_all.databases || show.on_all.retention_policies {
         return Err(Error::new(Kind::NotImplemented, "not implemented: SHOW … ON *"));
-    }
-    if !show.group_by.is_empty() {
-        return Err(Error::new(Kind::NotImplemented, "not implemented: GROUP BY in a SHOW statement"));
     }
     let bucket = match (&show.database, &show.retention_policy) {
         (Some(database), None) => database.name.clone(),
@@ -72,86 +72,165 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
         (None, _) => context.bucket.into(),
     };
     let context = Context { bucket: &bucket, ..*context };
-    let all;
-    let from = match (&show.with_measurement, &show.from[..]) {
-        (Some(measurement), _) => {
-            all = [ast::Source::Measurement(measurement.clone())];
-            &all[..]
+    let names = || Names::new(&show.from, show.with_measurement.as_ref());
+    let has_time = show.condition.as_ref().is_some_and(time_range::has_time);
+    if matches!(show.kind, ShowKind::Measurements) {
+        if has_time {
+            return Err(Error::invalid("SHOW MEASUREMENTS doesn't support time in WHERE clause"));
         }
-        (None, from) => from,
+        let what = What::Measurements(names()?);
+        return Ok(Plan::new(show, what, whole(&context)?, show.condition.clone(), TimeRange::default()));
+    }
+    let clock = Clock { now: context.now, zone: None };
+    let (condition, time) = match &show.condition {
+        Some(condition) => time_range::split(condition, clock)?,
+        None => (None, TimeRange::default()),
     };
+    let condition = filter::unless_true(condition);
+    let own = || if show.from.is_empty() { all(&[&bucket], &context) } else { resolve::find(&show.from, &context) };
+    let (what, found) = match &show.kind {
+        ShowKind::TagKeys | ShowKind::TagValues => {
+            let by_key = matches!(show.kind, ShowKind::TagValues);
+            let pattern = keys::Pattern::new(show.with_key.as_ref())?;
+            let tags = keys::Tags { names: names()?, pattern, by_key, condition: condition.clone(), time };
+            (if by_key { What::TagValues(tags) } else { What::TagKeys(tags) }, whole(&context)?)
+        }
+        ShowKind::FieldKeys => (What::FieldKeys, own()?),
+        ShowKind::Series if has_time => {
+            (What::SeriesWithTime { descending: show.order_by.is_some_and(|order| order.descending) }, own()?)
+        }
+        ShowKind::Series if show.from.is_empty() => (What::Series, whole(&context)?),
+        ShowKind::Series => (What::Series, widened(&show.from, &context)?),
+        kind => {
+            let Some(of) = cardinality::Of::new(show)? else {
+                return Err(Error::new(Kind::NotImplemented, "not implemented: this SHOW statement"));
+            };
+            if cardinality::is_estimate(show) {
+                let of_series = matches!(kind, ShowKind::SeriesCardinality { .. });
+                (What::Estimate { of_series }, whole(&context)?)
+            } else {
+                if let (true, Some(statement)) = (has_time, of.without_time()) {
+                    return Err(Error::invalid(format!("{statement} doesn't support time in WHERE clause")));
+                }
+                let found = own()?;
+                // The tags of a measurement are the database's.
+                let mut index = found.clone();
+                for (name, tables) in whole(&context)? {
+                    index.entry(name).and_modify(|there| there.extend(tables));
+                }
+                let dimensions = cardinality::dimensions(&show.group_by, &index)?;
+                (What::Count { of, dimensions }, found)
+            }
+        }
+    };
+    if let (What::Count { .. } | What::SeriesWithTime { .. }, Some(rest)) = (&what, &condition) {
+        // Mistakes are told whether there are measurements or not.
+        let mut names = condition::Names { field: &mut |_| None, tag: &|_| None, measurement: Some("") };
+        condition::bind(rest, &mut names)?;
+    }
+    Ok(Plan::new(show, what, found, condition, time))
+}
+
+/// All measurements of these buckets.
+fn all(buckets: &[&str], context: &Context<'_>) -> Result<Found, Error> {
     let mut found = Found::new();
-    if from.is_empty() {
-        let tables = (context.tables)(context.bucket)?;
+    for bucket in buckets {
+        let tables = (context.tables)(bucket)?;
         for name in tables.measurements() {
             if let Some(schema) = tables.schema(&name) {
                 found.entry(name).or_default().push((Arc::clone(&tables), schema));
             }
         }
-    } else {
-        found = resolve::find(from, &context)?;
     }
-    let clock = Clock { now: context.now, zone: None };
-    let (condition, range) = match &show.condition {
-        Some(condition) => time_range::split(condition, clock)?,
-        None => (None, time_range::TimeRange::default()),
-    };
-    let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    Ok(Plan {
-        what,
-        found,
-        condition,
-        time: (range.lower(), range.upper()),
-        limit: show.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size),
-        offset: show.limits.offset.map_or(0, size),
-    })
+    Ok(found)
+}
+
+/// All measurements of the database.
+fn whole(context: &Context<'_>) -> Result<Found, Error> {
+    let mut buckets = vec![context.bucket];
+    buckets.extend(context.siblings_of(context.bucket));
+    all(&buckets, context)
+}
+
+/// The measurements of `FROM`, in every bucket of their databases.
+fn widened(from: &[ast::Source], context: &Context<'_>) -> Result<Found, Error> {
+    let mut sources = Vec::new();
+    for source in from {
+        sources.push(source.clone());
+        let ast::Source::Measurement(measurement) = source else { continue };
+        let bucket = measurement.database.as_ref().map_or(context.bucket, |database| &database.name);
+        for sibling in context.siblings_of(bucket) {
+            let database = ast::Ident { name: sibling.into(), span: measurement.span };
+            let measurement = Measurement { database: Some(database), retention_policy: None, ..measurement.clone() };
+            sources.push(ast::Source::Measurement(measurement));
+        }
+    }
+    // Said twice, it is still there once.
+    let mut seen: Vec<(Option<Box<str>>, MeasurementName)> = Vec::new();
+    sources.retain(|source| {
+        let ast::Source::Measurement(measurement) = source else { return true };
+        let bucket = measurement.database.as_ref().map(|database| database.name.clone());
+        let this = (bucket, measurement.name.clone());
+        let new = !seen.contains(&this);
+        if new {
+            seen.push(this);
+        }
+        new
+    });
+    resolve::find(&sources, context)
+}
+
+/// All series of a measurement, whatever their times.
+fn all_series(tables: &dyn embedded::Tables, name: &str) -> Result<Vec<Arc<[Box<str>]>>, Error> {
+    tables.series(name, i64::MIN..=i64::MAX)
 }
 
 impl Plan {
+    fn new(show: &Show, what: What, found: Found, condition: Option<ast::Expr>, time: TimeRange) -> Self {
+        let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        Self {
+            what,
+            found,
+            condition,
+            time,
+            limit: show.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size),
+            offset: show.limits.offset.map_or(0, size),
+        }
+    }
+
     /// Columns of the result.
     pub(super) fn schema(&self) -> SchemaRef {
-        let columns: &[&str] = match &self.what {
-            What::Measurements => &["name"],
-            What::TagKeys(_) => &["tagKey"],
-            What::TagValues(_) => &["key", "value"],
-            What::FieldKeys => &["fieldKey", "fieldType"],
-            What::Series => &["key"],
-            What::Cardinality(of) => return table_schema(&[of.column()], &DataType::Int64),
-        };
-        table_schema(columns, &DataType::Utf8)
+        match &self.what {
+            What::Measurements(_) => schema::texts(&["name"]),
+            What::TagKeys(_) => schema::texts(&["tagKey"]),
+            What::TagValues(_) => schema::texts(&["key", "value"]),
+            What::FieldKeys => schema::texts(&["fieldKey", "fieldType"]),
+            What::Series | What::SeriesWithTime { .. } => schema::texts(&["key"]),
+            What::Estimate { .. } => schema::numbers(&[], "cardinality estimation"),
+            What::Count { dimensions, .. } => schema::numbers(dimensions, "count"),
+        }
     }
 
     pub(super) fn run(&self, schema: &SchemaRef, budget: &Budget<'_>, sink: Sink<'_>) -> Result<(), Error> {
-        let mut rows = Rows { schema, sink, measurement: Vec::new(), columns: Vec::new() };
+        let mut rows = Rows::new(schema, sink);
         match &self.what {
-            What::Measurements => {
-                let mut names = Vec::new();
-                for (name, tables) in &self.found {
-                    budget.check()?;
-                    if self.condition.is_none() || self.any_series(name, tables)? {
-                        names.push(name);
-                    }
-                }
-                for name in self.limited(names.into_iter()) {
+            What::Measurements(names) => {
+                let left = match &self.condition {
+                    Some(condition) => Some(names::by_condition(condition, &self.found, budget)?),
+                    None => None,
+                };
+                let wanted = |name: &&Arc<str>| names.holds(name) && left.as_ref().is_none_or(|left| left.contains(*name));
+                for name in self.limited(self.found.keys().filter(wanted)) {
                     rows.push("measurements", &[name])?;
                 }
             }
-            What::TagKeys(pattern) => {
-                for (name, tables) in &self.found {
-                    let keys = keys::tag_keys(self, name, tables, pattern, budget)?;
-                    for key in self.limited(keys.iter()) {
-                        rows.push(name, &[key])?;
-                    }
-                }
-            }
-            What::TagValues(pattern) => {
-                for (name, tables) in &self.found {
-                    let values = keys::tag_values(self, name, tables, pattern, budget)?;
-                    for (key, value) in self.limited(values.iter()) {
-                        rows.push(name, &[key, value])?;
-                    }
-                }
-            }
+            What::TagKeys(tags) => tags.of(&self.found, budget, &mut |name, values| {
+                self.limited(values.keys()).try_for_each(|key| rows.push(name, &[key]))
+            })?,
+            What::TagValues(tags) => tags.of(&self.found, budget, &mut |name, values| {
+                let pairs = values.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
+                self.limited(pairs).try_for_each(|(key, value)| rows.push(name, &[key, value]))
+            })?,
             What::FieldKeys => {
                 for (name, tables) in &self.found {
                     let keys = keys::field_keys(tables);
@@ -161,12 +240,23 @@ impl Plan {
                 }
             }
             What::Series => {
-                let keys = series::keys(self, budget)?;
-                for key in self.limited(keys.iter()) {
-                    rows.push("", &[key])?;
-                }
+                let keys = series::of_index(&self.found, self.condition.as_ref(), budget)?;
+                self.limited(keys.iter()).try_for_each(|key| rows.push("", &[key]))?;
             }
-            What::Cardinality(of) => return of.run(self, schema, budget, rows.sink),
+            What::SeriesWithTime { descending } => {
+                let keys = series::of_points(&self.found, self.condition.as_ref(), self.time, *descending, budget)?;
+                self.limited(keys.iter()).try_for_each(|key| rows.push("", &[key]))?;
+            }
+            What::Estimate { of_series } => {
+                let count = cardinality::estimate(&self.found, *of_series, budget)?;
+                return numbers(schema, &[((Box::default(), Vec::new()), count)], rows.into_sink());
+            }
+            What::Count { of, dimensions } => {
+                // One row a series: an offset leaves none.
+                let counts =
+                    if self.offset == 0 { cardinality::count(of, self, dimensions, budget)? } else { Vec::new() };
+                return numbers(schema, &counts, rows.into_sink());
+            }
         }
         rows.flush()
     }
@@ -174,88 +264,4 @@ impl Plan {
     fn limited<T>(&self, items: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
         items.skip(self.offset).take(self.limit)
     }
-
-    fn any_series(&self, name: &str, tables: &[(Arc<dyn Tables>, Arc<embedded::Schema>)]) -> Result<bool, Error> {
-        let mut any = false;
-        self.each_series(name, tables, &mut |_, _| any = true)?;
-        Ok(any)
-    }
-
-    /// Calls `each` with the schema and the tags of every series that the condition and the time range leave.
-    fn each_series(
-        &self,
-        name: &str,
-        tables: &[(Arc<dyn Tables>, Arc<embedded::Schema>)],
-        each: &mut dyn FnMut(&embedded::Schema, &[Box<str>]),
-    ) -> Result<(), Error> {
-        for (tables, schema) in tables {
-            let condition: Option<Expr> = match &self.condition {
-                Some(condition) => {
-                    let tag = |name: &str| schema.tags.iter().position(|tag| **tag == *name);
-                    Some(
-                        condition::bind(
-                            condition,
-                            &mut condition::Names { field: &mut |_| None, tag: &tag, measurement: Some(name) },
-                        )?
-                        .place_tags(0),
-                    )
-                }
-                None => None,
-            };
-            for tags in tables.series(name, self.time.0..=self.time.1)? {
-                let holds = condition.as_ref().is_none_or(|condition| {
-                    condition.bind(&|slot| Some(Scalar::String((*tags[slot]).into()))).truth() == Some(true)
-                });
-                if holds {
-                    each(schema, &tags);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn table_schema(columns: &[&str], kind: &DataType) -> SchemaRef {
-    let mut fields = vec![Field::new(MEASUREMENT_COLUMN, DataType::Utf8, false)];
-    fields.extend(columns.iter().map(|name| Field::new(*name, kind.clone(), false)));
-    Arc::new(Schema::new(fields))
-}
-
-/// Collects rows of texts.
-struct Rows<'a> {
-    schema: &'a SchemaRef,
-    sink: Sink<'a>,
-    measurement: Vec<Box<str>>,
-    columns: Vec<Vec<Box<str>>>,
-}
-
-impl Rows<'_> {
-    fn push(&mut self, measurement: &str, values: &[&str]) -> Result<(), Error> {
-        self.columns.resize_with(values.len(), Vec::new);
-        self.measurement.push(measurement.into());
-        for (column, value) in self.columns.iter_mut().zip(values) {
-            column.push((*value).into());
-        }
-        if self.measurement.len() >= BATCH { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        if self.measurement.is_empty() {
-            return Ok(());
-        }
-        let texts = |values: &mut Vec<Box<str>>| -> ArrayRef { Arc::new(StringArray::from_iter_values(values.drain(..))) };
-        let mut columns = vec![texts(&mut self.measurement)];
-        columns.extend(self.columns.iter_mut().map(texts));
-        (self.sink)(RecordBatch::try_new(SchemaRef::clone(self.schema), columns).map_err(Error::internal)?)
-    }
-}
-
-/// One number a row, with the measurement it belongs to (or none).
-fn numbers(schema: &SchemaRef, rows: &[(Box<str>, i64)], sink: Sink<'_>) -> Result<(), Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let names: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|(name, _)| name)));
-    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, number)| *number)));
-    sink(RecordBatch::try_new(SchemaRef::clone(schema), vec![names, numbers]).map_err(Error::internal)?)
 }
