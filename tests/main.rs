@@ -22,6 +22,9 @@ mod readme;
 /// A server on a socket that gives the answers recorded from InfluxDB 3 Core.
 #[cfg(feature = "upstream")]
 mod recorded;
+/// Requests of dashboards and clients to the whole stack over the embedded store, against what InfluxDB 1.6.7 answers.
+#[cfg(feature = "embedded")]
+mod replay;
 /// The program as a whole: start, ends, reload, limits, TLS.
 #[cfg(feature = "embedded")]
 mod server;

@@ -54,7 +54,7 @@ pub struct Plan<'a> {
 
 enum PlanKind {
     Select(Box<ir::Select>),
-    Show(show::Plan),
+    Show(Box<show::Plan>),
 }
 
 /// Resolves a statement: which columns it gives is known afterwards, nothing has been read yet.
@@ -69,7 +69,7 @@ pub fn plan<'a>(statement: &Statement, context: &Context<'a>) -> Result<Plan<'a>
             (PlanKind::Select(select), schema)
         }
         StatementKind::Show(show) => {
-            let plan = show::plan(show, context)?;
+            let plan = Box::new(show::plan(show, context)?);
             let schema = plan.schema();
             (PlanKind::Show(plan), schema)
         }

@@ -80,7 +80,11 @@ impl Tables for Snapshot {
         let describe = |view: &PartitionView| {
             let mut fields = BTreeSet::new();
             fields.extend(view.files.iter().flat_map(|file| file.record.fields.iter().map(|field| field.name.clone())));
-            fields.extend(view.pieces.iter().flat_map(|piece| piece.run().fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>()));
+            fields.extend(
+                view.pieces
+                    .iter()
+                    .flat_map(|piece| piece.run().fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>()),
+            );
             Partition {
                 start: view.start,
                 end: view.end,

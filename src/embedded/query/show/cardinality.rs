@@ -11,12 +11,13 @@ use std::{
 use super::{
     Found, Plan, all_series, filter,
     keys::{Pattern, value_of},
-    points::Points,
+    points::{self, Points},
+    rows::Group,
 };
 use crate::{
     embedded::{
         Schema,
-        query::{context::Budget, pattern, time_range::TimeRange},
+        query::{context::Budget, pattern},
     },
     error::{Error, Kind},
     influxql::ast::{Dimension, Show, ShowKind},
@@ -88,13 +89,7 @@ pub(super) fn estimate(found: &Found, of_series: bool, budget: &Budget<'_>) -> R
 }
 
 fn pairs(schema: &Schema, tags: &[Box<str>]) -> Vec<(Box<str>, Box<str>)> {
-    schema
-        .tags
-        .iter()
-        .zip(tags)
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    schema.tags.iter().zip(tags).filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The tags of `GROUP BY`, sorted.
@@ -119,20 +114,18 @@ pub(super) fn dimensions(group_by: &[Dimension], found: &Found) -> Result<Vec<Bo
     Ok(names.into_iter().collect())
 }
 
-/// Measurement and values of the dimensions.
-type Group = (Box<str>, Vec<Box<str>>);
-
 /// Counts, by measurement and group.
 pub(super) fn count(of: &Of, plan: &Plan, dimensions: &[Box<str>], budget: &Budget<'_>) -> Result<Vec<(Group, usize)>, Error> {
     // At time 0 each, see `Points`; and 1.x looks whether that is in the range.
     if !(plan.time.lower()..=plan.time.upper()).contains(&0) {
         return Ok(Vec::new());
     }
+    let fields = points::fields(&plan.found);
     let mut groups: BTreeMap<Group, BTreeSet<Box<[Box<str>]>>> = BTreeMap::new();
     for (name, tables) in &plan.found {
         for (tables, schema) in tables {
             budget.check()?;
-            let bytes = add(of, plan, dimensions, (name, &**tables, schema), &mut groups)?;
+            let bytes = add(of, plan, dimensions, &fields, (name, &**tables, schema), &mut groups)?;
             budget.take(bytes)?;
         }
     }
@@ -143,41 +136,42 @@ fn add(
     of: &Of,
     plan: &Plan,
     dimensions: &[Box<str>],
+    fields: &BTreeSet<Box<str>>,
     (name, tables, schema): (&Arc<str>, &dyn crate::embedded::Tables, &Schema),
     groups: &mut BTreeMap<Group, BTreeSet<Box<[Box<str>]>>>,
 ) -> Result<usize, Error> {
-    let keys = match (of, &plan.condition) {
-        (Of::TagValues(_), Some(condition)) => filter::keys(condition, &schema.tags)?,
-        _ => None,
-    };
-    // Conditions on fields never hold for tag values.
-    let without_fields;
-    let seen = if matches!(of, Of::TagValues(_)) {
-        without_fields = Schema { tags: schema.tags.clone(), fields: Vec::new() };
-        &without_fields
-    } else {
-        schema
-    };
     let mut bytes = 0;
-    let points = Points { tables, schema: seen, name, time: TimeRange { min: plan.time.min, max: plan.time.max } };
-    points.each(plan.condition.as_ref(), &mut |series| {
+    let points = Points { tables, schema, name, fields, time: plan.time };
+    // The condition on values is each value's.
+    let condition = plan.condition.as_ref();
+    let (of_series, of_tags) = if matches!(of, Of::TagValues(_)) { (None, condition) } else { (condition, None) };
+    points.each(of_series, &mut |series| {
+        let value = value_of(schema, series.tags);
         let mut members: Vec<Box<[Box<str>]>> = Vec::new();
         let tags = || schema.tags.iter().zip(series.tags).filter(|(_, value)| !value.is_empty());
         match of {
             Of::Measurements => members.push([Box::from(&**name)].into()),
             Of::Series => members.push(tags().flat_map(|(key, value)| [key.clone(), value.clone()]).collect()),
             Of::TagKeys => members.extend(tags().map(|(key, _)| [key.clone()].into())),
-            Of::TagValues(pattern) => members.extend(
-                tags()
-                    .filter(|(key, _)| pattern.matches(key) && keys.as_ref().is_none_or(|keys| keys.contains(key)))
-                    .map(|(_, value)| [value.clone()].into()),
-            ),
+            Of::TagValues(pattern) => {
+                for (key, text) in tags().filter(|(key, _)| pattern.matches(key)) {
+                    if match of_tags {
+                        Some(condition) => filter::holds_for_tag(condition, key, &value)?,
+                        None => true,
+                    } {
+                        members.push([text.clone()].into());
+                    }
+                }
+            }
             Of::FieldKeys => members.extend(series.partition.fields.iter().map(|field| [field.clone()].into())),
+        }
+        if series.by_field {
+            // All of them are at time 0, and the field's value is there once.
+            members.truncate(1);
         }
         if members.is_empty() {
             return Ok(());
         }
-        let value = value_of(schema, series.tags);
         let name = if matches!(of, Of::Measurements) { Box::default() } else { Box::from(&**name) };
         let group = groups.entry((name, dimensions.iter().map(|key| value(key).into()).collect())).or_default();
         for member in members {

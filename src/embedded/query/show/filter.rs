@@ -8,7 +8,10 @@ use regex::Regex;
 use crate::{
     embedded::query::{describe, pattern},
     error::Error,
-    influxql::ast::{Binary, BinaryOp, Cast, Expr, Literal, Value},
+    influxql::{
+        Span,
+        ast::{Binary, BinaryOp, Cast, Expr, Literal, Value},
+    },
 };
 
 /// The measurement's name, as if it were a tag.
@@ -26,7 +29,11 @@ pub(super) enum Filter {
     Name(Test),
     Tag(Box<str>, Test),
     /// The series has both tags, or the first one alone, whatever their values.
-    Pair { left: Box<str>, right: Box<str>, both: bool },
+    Pair {
+        left: Box<str>,
+        right: Box<str>,
+        both: bool,
+    },
 }
 
 /// What a value is compared with.
@@ -73,7 +80,8 @@ impl Filter {
         Ok(match condition {
             Expr::Binary(binary) => match binary.op {
                 BinaryOp::And | BinaryOp::Or => {
-                    let (left, right) = (Box::new(Self::new(&binary.left, unknown)?), Box::new(Self::new(&binary.right, unknown)?));
+                    let (left, right) =
+                        (Box::new(Self::new(&binary.left, unknown)?), Box::new(Self::new(&binary.right, unknown)?));
                     if binary.op == BinaryOp::And { Self::And(left, right) } else { Self::Or(left, right) }
                 }
                 op => comparison(op, binary, unknown)?,
@@ -154,9 +162,70 @@ pub(super) fn only(condition: &Expr, keep: &dyn Fn(&str) -> bool) -> Option<Expr
     }
 }
 
-/// Nothing of a condition that says `true`.
-pub(super) fn unless_true(condition: Option<Expr>) -> Option<Expr> {
-    condition.filter(|condition| !matches!(condition, Expr::Literal(Literal { value: Value::Boolean(true), .. })))
+/// A condition with its constants worked out; nothing when it always holds.
+pub(super) fn reduce(condition: Expr) -> Option<Expr> {
+    Some(constants(condition)).filter(|condition| truth(condition) != Some(true))
+}
+
+fn truth(condition: &Expr) -> Option<bool> {
+    match condition {
+        Expr::Literal(Literal { value: Value::Boolean(value), .. }) => Some(*value),
+        _ => None,
+    }
+}
+
+fn constants(condition: Expr) -> Expr {
+    let Expr::Binary(binary) = condition else { return condition };
+    let boolean = |value| Expr::Literal(Literal { value: Value::Boolean(value), span: Span::default() });
+    match (binary.op, &binary.left, &binary.right) {
+        (BinaryOp::And | BinaryOp::Or, ..) => {
+            let Binary { op, left, right } = *binary;
+            let (left, right) = (constants(left), constants(right));
+            // What ends it at once: `false AND …`, `true OR …`.
+            let end = op == BinaryOp::Or;
+            match (truth(&left), truth(&right)) {
+                (Some(value), _) | (_, Some(value)) if value == end => boolean(end),
+                (Some(_), _) => right,
+                (_, Some(_)) => left,
+                _ => Expr::Binary(Box::new(Binary { op, left, right })),
+            }
+        }
+        (BinaryOp::Eq, Expr::Literal(left), Expr::Literal(right)) => boolean(left.value == right.value),
+        (BinaryOp::NotEq, Expr::Literal(left), Expr::Literal(right)) => boolean(left.value != right.value),
+        _ => Expr::Binary(binary),
+    }
+}
+
+/// Whether a condition holds for one tag of a series, as 1.x decides it when it counts values: each name is a tag's value, a name that the
+/// series has not makes every comparison fail, and [`TAG_KEY`] is the tag's own key.
+pub(super) fn holds_for_tag<'a>(condition: &Expr, key: &str, tag: &impl Fn(&str) -> &'a str) -> Result<bool, Error> {
+    let Expr::Binary(binary) = condition else {
+        return Ok(match condition {
+            Expr::Paren(inner, _) => holds_for_tag(inner, key, tag)?,
+            other => truth(other) == Some(true),
+        });
+    };
+    if matches!(binary.op, BinaryOp::And | BinaryOp::Or) {
+        let left = holds_for_tag(&binary.left, key, tag)?;
+        let right = holds_for_tag(&binary.right, key, tag)?;
+        return Ok(if binary.op == BinaryOp::And { left && right } else { left || right });
+    }
+    let value = |operand: &Expr| match reduced(operand) {
+        Expr::VarRef(reference) if &*reference.name.name == TAG_KEY => Some(key.to_owned()),
+        Expr::VarRef(reference) if reference.cast.is_some_and(|cast| cast != Cast::Tag) => None,
+        Expr::VarRef(reference) => Some(tag(&reference.name.name).to_owned()).filter(|value| !value.is_empty()),
+        Expr::Literal(Literal { value: Value::String(text), .. }) => Some(text.into()),
+        _ => None,
+    };
+    let Some(left) = value(&binary.left) else { return Ok(false) };
+    Ok(match (binary.op, &binary.right) {
+        (op @ (BinaryOp::EqRegex | BinaryOp::NotEqRegex), Expr::Regex(_)) => {
+            Test::new(op, &binary.right)?.is_some_and(|test| test.holds(&left))
+        }
+        (BinaryOp::Eq, right) => value(right).is_some_and(|right| left == right),
+        (BinaryOp::NotEq, right) => value(right).is_some_and(|right| left != right),
+        _ => false,
+    })
 }
 
 /// 1.x's index compares for equality only.

@@ -51,6 +51,9 @@ impl Pattern {
     }
 }
 
+/// Values by key.
+pub(super) type Values = BTreeMap<Box<str>, BTreeSet<Box<str>>>;
+
 /// Which keys of which series are asked for.
 pub(super) struct Tags {
     pub(super) names: Names,
@@ -67,7 +70,7 @@ impl Tags {
         &self,
         found: &Found,
         budget: &Budget<'_>,
-        each: &mut dyn FnMut(&str, &BTreeMap<Box<str>, BTreeSet<Box<str>>>) -> Result<(), Error>,
+        each: &mut dyn FnMut(&str, &Values) -> Result<(), Error>,
     ) -> Result<(), Error> {
         // What a condition says of measurements and what it says of tags counts on its own, even on both sides of an OR.
         let part = |keep: &dyn Fn(&str) -> bool| self.condition.as_ref().and_then(|condition| filter::only(condition, keep));
@@ -106,14 +109,8 @@ impl Tags {
         })
     }
 
-    #[expect(clippy::type_complexity, reason = "said in one place only")]
-    fn values(
-        &self,
-        name: &str,
-        tables: &Tables,
-        filter: &Filter,
-    ) -> Result<(BTreeMap<Box<str>, BTreeSet<Box<str>>>, usize), Error> {
-        let mut by_key: BTreeMap<Box<str>, BTreeSet<Box<str>>> = BTreeMap::new();
+    fn values(&self, name: &str, tables: &Tables, filter: &Filter) -> Result<(Values, usize), Error> {
+        let mut by_key: Values = BTreeMap::new();
         let mut bytes = 0;
         for (tables, schema) in tables {
             let wanted = self.wanted(schema)?;
@@ -149,7 +146,9 @@ impl Tags {
             Some(condition) if self.by_key => filter::keys(condition, &schema.tags)?,
             _ => None,
         };
-        let wanted = |key: &Box<str>| self.pattern.matches(key) && by_condition.as_ref().is_none_or(|keys| keys.contains(key));
+        let wanted = |key: &str| {
+            self.pattern.matches(key) && by_condition.as_ref().is_none_or(|keys| keys.iter().any(|wanted| **wanted == *key))
+        };
         Ok((0..schema.tags.len()).filter(|place| wanted(&schema.tags[*place])).collect())
     }
 }

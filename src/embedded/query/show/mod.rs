@@ -56,9 +56,16 @@ enum What {
     /// From the index.
     Series,
     /// From points.
-    SeriesWithTime { descending: bool },
-    Estimate { of_series: bool },
-    Count { of: cardinality::Of, dimensions: Vec<Box<str>> },
+    SeriesWithTime {
+        descending: bool,
+    },
+    Estimate {
+        of_series: bool,
+    },
+    Count {
+        of: cardinality::Of,
+        dimensions: Vec<Box<str>>,
+    },
 }
 
 /// Resolves a `SHOW` statement.
@@ -86,7 +93,7 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
         Some(condition) => time_range::split(condition, clock)?,
         None => (None, TimeRange::default()),
     };
-    let condition = filter::unless_true(condition);
+    let condition = condition.and_then(filter::reduce);
     let own = || if show.from.is_empty() { all(&[&bucket], &context) } else { resolve::find(&show.from, &context) };
     let (what, found) = match &show.kind {
         ShowKind::TagKeys | ShowKind::TagValues => {
@@ -123,7 +130,7 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
             }
         }
     };
-    if let (What::Count { .. } | What::SeriesWithTime { .. }, Some(rest)) = (&what, &condition) {
+    if let (What::Count { .. } | What::Series | What::SeriesWithTime { .. }, Some(rest)) = (&what, &condition) {
         // Mistakes are told whether there are measurements or not.
         let mut names = condition::Names { field: &mut |_| None, tag: &|_| None, measurement: Some("") };
         condition::bind(rest, &mut names)?;
@@ -253,8 +260,7 @@ impl Plan {
             }
             What::Count { of, dimensions } => {
                 // One row a series: an offset leaves none.
-                let counts =
-                    if self.offset == 0 { cardinality::count(of, self, dimensions, budget)? } else { Vec::new() };
+                let counts = if self.offset == 0 { cardinality::count(of, self, dimensions, budget)? } else { Vec::new() };
                 return numbers(schema, &counts, rows.into_sink());
             }
         }

@@ -1,12 +1,15 @@
 //! Series as 1.x's queries of system columns see them: partition by partition, each as one point at time 0. A condition on a field is about
 //! the field's value at that time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use super::filter::TAG_KEY;
+use super::{Found, filter::TAG_KEY};
 use crate::{
     embedded::{
-        self, Partition, Scan, Schema,
+        self, Partition, Scan, Schema, TagSet,
         query::{condition, time_range::TimeRange, value::Scalar},
     },
     error::Error,
@@ -21,6 +24,8 @@ pub(super) struct Points<'a> {
     pub(super) tables: &'a dyn embedded::Tables,
     pub(super) schema: &'a Schema,
     pub(super) name: &'a Arc<str>,
+    /// Fields of all measurements that are asked: a name that is one of them is a field everywhere.
+    pub(super) fields: &'a BTreeSet<Box<str>>,
     pub(super) time: TimeRange,
 }
 
@@ -29,6 +34,13 @@ pub(super) struct Series<'a> {
     /// Values of all tags of the schema, in order; empty: missing.
     pub(super) tags: &'a [Box<str>],
     pub(super) partition: &'a Partition,
+    /// Whether the condition is about fields.
+    pub(super) by_field: bool,
+}
+
+/// The fields of these measurements.
+pub(super) fn fields(found: &Found) -> BTreeSet<Box<str>> {
+    found.values().flatten().flat_map(|(_, schema)| schema.fields.iter().map(|(name, _)| name.clone())).collect()
 }
 
 impl Points<'_> {
@@ -42,7 +54,7 @@ impl Points<'_> {
         let condition = match condition {
             Some(condition) => {
                 let mut field = |name: &str| {
-                    self.schema.fields.iter().find(|(field, _)| **field == *name)?;
+                    self.fields.get(name)?;
                     Some(fields.iter().position(|field| **field == *name).unwrap_or_else(|| {
                         fields.push(name.into());
                         fields.len() - 1
@@ -72,7 +84,7 @@ impl Points<'_> {
                     condition.bind(&|slot| Some(value(slot))).truth() == Some(true)
                 });
                 if holds {
-                    each(Series { tags: &tags, partition: &partition })?;
+                    each(Series { tags: &tags, partition: &partition, by_field: !fields.is_empty() })?;
                 }
             }
         }
@@ -80,22 +92,17 @@ impl Points<'_> {
     }
 
     /// The fields' values at time 0, by series.
-    fn at_zero(&self, fields: &[Box<str>]) -> Result<HashMap<Box<[Box<str>]>, Vec<Scalar>>, Error> {
+    fn at_zero(&self, fields: &[Box<str>]) -> Result<HashMap<TagSet, Vec<Scalar>>, Error> {
         let mut values = HashMap::new();
         if fields.is_empty() || self.time.lower() > 0 || self.time.upper() < 0 {
             return Ok(values);
         }
-        let scan = Scan {
-            measurement: Arc::clone(self.name),
-            time: 0..=0,
-            fields: fields.into(),
-            series: None,
-            descending: false,
-        };
+        let scan =
+            Scan { measurement: Arc::clone(self.name), time: 0..=0, fields: fields.into(), series: None, descending: false };
         for batch in self.tables.scan(scan)? {
             let batch = batch?;
             let row = batch.fields.iter().map(|field| field.as_ref().map_or(Scalar::Null, |field| Scalar::of(field, 0)));
-            values.insert((*batch.tags).into(), row.collect());
+            values.insert(Arc::clone(&batch.tags), row.collect());
         }
         Ok(values)
     }

@@ -76,8 +76,11 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// A measurement and the values of the dimensions.
+pub(super) type Group = (Box<str>, Vec<Box<str>>);
+
 /// One number a row, with its measurement and the values of the dimensions.
-pub(super) fn numbers(schema: &SchemaRef, rows: &[((Box<str>, Vec<Box<str>>), usize)], sink: Sink<'_>) -> Result<(), Error> {
+pub(super) fn numbers(schema: &SchemaRef, rows: &[(Group, usize)], sink: Sink<'_>) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use super::{
     Found, all_series,
     filter::{self, Filter},
     keys::value_of,
-    points::Points,
+    points::{self, Points},
 };
 use crate::{
     embedded::query::{context::Budget, time_range::TimeRange},
@@ -60,12 +60,13 @@ pub(super) fn of_points(
     if if descending { time.lower() > 0 } else { time.upper() < 0 } {
         return Ok(Vec::new());
     }
+    let fields = points::fields(found);
     let mut all = BTreeSet::new();
     for (name, tables) in found {
         let mut bytes = 0;
         for (tables, schema) in tables {
             budget.check()?;
-            Points { tables: &**tables, schema, name, time }.each(condition, &mut |series| {
+            Points { tables: &**tables, schema, name, fields: &fields, time }.each(condition, &mut |series| {
                 let pairs = schema.tags.iter().zip(series.tags).filter(|(_, value)| !value.is_empty());
                 let key = key(name, pairs.map(|(key, value)| (&**key, &**value)));
                 bytes += key.len() + 48;

@@ -1,0 +1,272 @@
+//! The whole stack over the embedded store, in profile `v1`, against answers that InfluxDB 1.6.7 gave over HTTP
+//! (`tests/cases/stack/record` makes them).
+//!
+//! A case file is data and requests. Data stand behind `@ database [policy]` as line protocol; a time `B-90s` is relative to the minute that
+//! begins when the file is run. A request is `> statement`, which is `POST`ed with the first database and nanoseconds, or
+//! `> GET db=x&epoch=ms | statement` with parameters of its own (`POST`: the statement in a form); 1.6.7's answer stands behind it as one line
+//! of JSON, with times relative to `B` where they are near it. Before a request, `# differs: why` says that we answer differently on purpose,
+//! and `# shape` that numbers are everybody's own: then names, tags and columns of the series are compared, `# columns` the columns of series that
+//! both have. All are held to it.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::Request;
+use http_body_util::BodyExt;
+use serde_json::{Map, Value, json};
+use tower::{Layer, ServiceExt};
+use v1shim::{
+    Body, V1Shim, V1ShimLayer,
+    config::{self, AuthMode, Config},
+    embedded::{Embedded, Engine},
+    types::Profile,
+};
+
+const MINUTE: i64 = 60_000_000_000;
+
+struct Case {
+    /// Database, policy, lines.
+    data: Vec<(String, String, Vec<String>)>,
+    /// Note, request, answer.
+    asked: Vec<(Option<String>, String, Value)>,
+}
+
+impl Case {
+    fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut case = Self { data: Vec::new(), asked: Vec::new() };
+        let (mut in_data, mut note) = (false, None);
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(place) = line.strip_prefix("@ ") {
+                let (db, rp) = place.split_once(' ').unwrap_or((place, "autogen"));
+                case.data.push((db.to_owned(), rp.to_owned(), Vec::new()));
+                in_data = true;
+            } else if let Some(request) = line.strip_prefix("> ") {
+                in_data = false;
+                let answer = lines.next().unwrap_or_default();
+                let answer = serde_json::from_str(answer).unwrap_or_else(|error| panic!("{path:?}: {request}: {error}"));
+                case.asked.push((note.take(), request.to_owned(), answer));
+            } else if let Some(text) = line.strip_prefix("# ") {
+                note = Some(text.to_owned());
+            } else if in_data && !line.is_empty() {
+                case.data.last_mut().unwrap().2.push(line.to_owned());
+            }
+        }
+        case
+    }
+
+    /// The method, the parameters and the statement of a request.
+    fn request<'a>(&'a self, text: &'a str) -> (&'a str, String, &'a str) {
+        for method in ["GET", "POST"] {
+            if let Some((params, q)) = text.strip_prefix(method).and_then(|rest| rest.trim_start().split_once(" | ")) {
+                return (method, params.trim_matches('-').to_owned(), q);
+            }
+        }
+        ("POST", format!("db={}&epoch=ns", self.data[0].0), text)
+    }
+}
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+}
+
+async fn open(dir: &Path) -> (V1Shim<Embedded>, Engine) {
+    let embedded = config::Embedded { data_dir: dir.to_owned(), ..config::Embedded::default() };
+    let mut config = Config::default();
+    config.compat.profile = Profile::V1;
+    config.auth.mode = AuthMode::None;
+    let engine = Engine::open(&embedded, config.limits).await.unwrap();
+    let shim = V1ShimLayer::new(config).catalog(engine.catalog()).layer(Embedded::new(engine.clone()));
+    (shim, engine)
+}
+
+async fn send(shim: &V1Shim<Embedded>, request: Request<Body>) -> (u16, Vec<u8>) {
+    let Ok(response) = shim.clone().oneshot(request).await;
+    let status = response.status().as_u16();
+    (status, response.into_body().collect().await.unwrap().to_bytes().into())
+}
+
+fn form(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+async fn ask(shim: &V1Shim<Embedded>, method: &str, params: &str, q: &str) -> Value {
+    let q = form(&[("q", q)]);
+    let request = if method == "GET" {
+        Request::get(format!("/query?{params}&{q}")).body(Body::empty())
+    } else {
+        Request::post(format!("/query?{params}")).header("content-type", "application/x-www-form-urlencoded").body(Body::from(q))
+    };
+    let (_, body) = send(shim, request.unwrap()).await;
+    let mut value: Value = serde_json::from_slice(&body).unwrap();
+    // Where nothing could be run, both worlds' fields stand beside the one that 1.x has.
+    if value.get("results").is_none() {
+        value = json!({ "error": value["error"] });
+    }
+    value
+}
+
+/// Times near `base` as the recorded answers have them.
+fn relative(mut answer: Value, params: &str, base: i64) -> Value {
+    let epoch = form_urlencoded::parse(params.as_bytes()).find(|pair| pair.0 == "epoch").map(|pair| pair.1.into_owned());
+    let unit = match epoch.as_deref() {
+        Some("ns" | "n") => 1,
+        Some("us" | "u") => 1_000,
+        Some("ms") => 1_000_000,
+        Some("s") => 1_000_000_000,
+        _ => return answer,
+    };
+    let results = answer.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten();
+    for series in results.filter_map(|result| result.get_mut("series")?.as_array_mut()).flatten() {
+        if series["columns"][0] != "time" {
+            continue;
+        }
+        for row in series.get_mut("values").and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(time) = row[0].as_i64().and_then(|time| time.checked_mul(unit)) else { continue };
+            if (time - base).abs() < 2 * 24 * 60 * MINUTE {
+                row[0] = format!("B{:+}", time - base).into();
+            }
+        }
+    }
+    answer
+}
+
+/// Names, tags and columns of the series.
+fn shape(answer: &Value) -> Value {
+    let series = |result: &Value| -> Vec<Value> {
+        let all = result["series"].as_array().into_iter().flatten();
+        all.map(|series| {
+            let kept = series.as_object().unwrap().iter().filter(|(key, _)| *key != "values" && *key != "partial");
+            Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>())
+        })
+        .collect()
+    };
+    let results = answer["results"].as_array().into_iter().flatten();
+    results.map(|result| json!({ "series": series(result), "error": result["error"] })).collect()
+}
+
+/// Whether series of the same name have the same columns, and there is one at least.
+fn same_columns(ours: &Value, theirs: &Value) -> bool {
+    let columns = |answer: &Value| -> Vec<(String, Value)> {
+        let results = shape(answer);
+        let series = results.as_array().unwrap().iter().flat_map(|result| result["series"].as_array().unwrap().clone());
+        series.map(|series| (series["name"].to_string(), series["columns"].clone())).collect()
+    };
+    let (ours, theirs) = (columns(ours), columns(theirs));
+    let mut common = ours.iter().filter_map(|(name, columns)| Some((columns, &theirs.iter().find(|there| there.0 == *name)?.1)));
+    common.clone().count() > 0 && common.all(|(ours, theirs)| ours == theirs)
+}
+
+/// Whether two answers are the same; floats may differ in the last digits, since 1.6.7 adds in another order.
+fn same(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Number(a), Value::Number(b)) => {
+            if let (Some(a), Some(b)) = (a.as_i64(), b.as_i64()) {
+                return a == b;
+            }
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            (a - b).abs() <= 1e-10 * a.abs().max(b.abs())
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    agree: usize,
+    by_shape: usize,
+    differ_on_purpose: usize,
+    wrong: Vec<String>,
+}
+
+async fn run(path: &Path, case: &Case) -> Option<Count> {
+    let dir = tempfile::tempdir().unwrap();
+    let (shim, engine) = open(dir.path()).await;
+    while now() % MINUTE > 45_000_000_000 {
+        // Windows that are relative to now must not move while it is asked.
+        if !case.data.iter().any(|(_, _, lines)| lines.iter().any(|line| line.contains(" B-"))) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let base = now() / MINUTE * MINUTE;
+    for (db, rp, lines) in &case.data {
+        let line = |line: &String| match line.rsplit_once(" B-") {
+            Some((point, seconds)) => {
+                let seconds: i64 = seconds.trim_end_matches('s').parse().unwrap();
+                format!("{point} {}", base - seconds * 1_000_000_000)
+            }
+            None => line.clone(),
+        };
+        let body = lines.iter().map(line).collect::<Vec<_>>().join("\n");
+        let params = form(&[("db", db), ("rp", rp)]);
+        let (status, reply) = send(&shim, Request::post(format!("/write?{params}")).body(Body::from(body)).unwrap()).await;
+        assert_eq!(status, 204, "{path:?}: {}", String::from_utf8_lossy(&reply));
+    }
+    let mut count = Count::default();
+    for (note, request, theirs) in &case.asked {
+        let (method, params, q) = case.request(request);
+        let ours = relative(ask(&shim, method, &params, q).await, &params, base);
+        let ok = match note.as_deref() {
+            Some(note) if note.starts_with("differs: ") => {
+                count.differ_on_purpose += 1;
+                !same(&ours, theirs)
+            }
+            Some("shape") => {
+                count.by_shape += 1;
+                shape(&ours) == shape(theirs)
+            }
+            Some("columns") => {
+                count.by_shape += 1;
+                same_columns(&ours, theirs)
+            }
+            _ => {
+                let ok = same(&ours, theirs);
+                count.agree += usize::from(ok);
+                ok
+            }
+        };
+        if !ok {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            count.wrong.push(format!("{name}: {request}\n  ours:   {ours}\n  theirs: {theirs}"));
+        }
+    }
+    engine.close().await;
+    (now() / MINUTE * MINUTE == base || count.wrong.is_empty()).then_some(count)
+}
+
+fn paths() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/stack");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
+    paths.sort();
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stack_answers_as_influxdb_1_6_7() {
+    let mut all = Count::default();
+    for path in paths() {
+        let case = Case::read(&path);
+        let count = loop {
+            if let Some(count) = run(&path, &case).await {
+                break count;
+            }
+        };
+        all.agree += count.agree;
+        all.by_shape += count.by_shape;
+        all.differ_on_purpose += count.differ_on_purpose;
+        all.wrong.extend(count.wrong);
+    }
+    let Count { agree, by_shape, differ_on_purpose, wrong } = all;
+    println!("{agree} agree, {by_shape} in their shape, {differ_on_purpose} differ on purpose, {} wrong", wrong.len());
+    assert!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(agree > 100, "the cases weren't found");
+}
