@@ -194,9 +194,7 @@ async fn a_write_becomes_a_v2_write() {
         api: Api::V2,
         url: "http://localhost".parse().unwrap(),
         org: "o".into(),
-        token: None,
-        connect_timeout: std::time::Duration::from_secs(1),
-        timeout: std::time::Duration::from_secs(1),
+        ..Upstream::default()
     });
     let answer = send(&recorder, config, V2, write("db=d", "m f=1 1")).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod client;
+mod delivery;
 mod raw;
 #[cfg(feature = "embedded")]
 mod tandem;

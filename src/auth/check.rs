@@ -66,7 +66,6 @@ mod tests {
     use crate::{
         access::{Access, Grant},
         config::{Auth, Upstream},
-        native::Api,
     };
 
     fn token(name: &str, secret: &str, forward: Option<&str>) -> Token {
@@ -92,14 +91,7 @@ mod tests {
             ..Config::default()
         };
         if upstream {
-            config.backend = Backend::Upstream(Upstream {
-                api: Api::V3,
-                url: "http://127.0.0.1:8181".parse().unwrap(),
-                org: "".into(),
-                token: Some(Secret::new("own")),
-                connect_timeout: std::time::Duration::from_secs(1),
-                timeout: std::time::Duration::from_secs(1),
-            });
+            config.backend = Backend::Upstream(Upstream { token: Some(Secret::new("own")), ..Upstream::default() });
         }
         config
     }

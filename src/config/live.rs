@@ -94,6 +94,17 @@ impl Config {
                 }
                 keep(&mut keys, "upstream.connect_timeout", &mut new.connect_timeout, &old.connect_timeout);
                 keep(&mut keys, "upstream.timeout", &mut new.timeout, &old.timeout);
+                keep(&mut keys, "upstream.urls", &mut new.urls, &old.urls);
+                keep(&mut keys, "upstream.retries", &mut new.retries, &old.retries);
+                keep(&mut keys, "upstream.retry_percent", &mut new.retry_percent, &old.retry_percent);
+                keep(&mut keys, "upstream.replay_bytes", &mut new.replay_bytes, &old.replay_bytes);
+                keep(&mut keys, "upstream.max_requests", &mut new.max_requests, &old.max_requests);
+                keep(&mut keys, "upstream.breaker_failures", &mut new.breaker_failures, &old.breaker_failures);
+                keep(&mut keys, "upstream.health_interval", &mut new.health_interval, &old.health_interval);
+                let (new, old) = (&mut self.limits, &running.limits);
+                keep(&mut keys, "limits.decompressed", &mut new.decompressed, &old.decompressed);
+                keep(&mut keys, "limits.query_timeout", &mut new.query_timeout, &old.query_timeout);
+                keep(&mut keys, "limits.write_timeout", &mut new.write_timeout, &old.write_timeout);
             }
             (new, old) => {
                 keys.push("backend.kind");

@@ -26,7 +26,7 @@ pub use watch::{Change, Watch};
 use crate::{
     access::Access,
     dbrp::Table,
-    native::{Api, Target},
+    native::{Api, AuthErrors, Target},
     types::{Profile, Secret},
 };
 
@@ -232,14 +232,30 @@ pub struct Upstream {
     pub api: Api,
     /// `url`: scheme, authority and an optional path in front of all paths.
     pub url: http::Uri,
+    /// `urls`: more addresses of the same data.
+    pub urls: Vec<http::Uri>,
     /// `org`: v2's.
     pub org: Box<str>,
     /// `token`, `token_file`, `token_env`: sent where the client's own isn't.
     pub token: Option<Secret>,
     /// `connect_timeout`
     pub connect_timeout: Duration,
-    /// `timeout`: until the headers of the reply.
+    /// `timeout`: without a sign of life.
     pub timeout: Duration,
+    /// `auth_errors`: what a 401 or 403 to a write means to v1 writers.
+    pub auth_errors: AuthErrors,
+    /// `retries`: how often a request that may be repeated is, at most.
+    pub retries: u32,
+    /// `retry_percent`: repetitions per hundred requests.
+    pub retry_percent: u32,
+    /// `replay_bytes`: of a request's body kept for repetitions.
+    pub replay_bytes: usize,
+    /// `max_requests`: open at once; further ones are refused.
+    pub max_requests: usize,
+    /// `breaker_failures`: in a row, upon which an address is left alone for a while.
+    pub breaker_failures: u32,
+    /// `health_interval`: between two looks at each address, where there are several.
+    pub health_interval: Duration,
 }
 
 impl Backend {
@@ -321,10 +337,18 @@ impl Default for Upstream {
         Self {
             api: Api::V3,
             url: http::Uri::from_static("http://127.0.0.1:8181"),
+            urls: Vec::new(),
             org: "".into(),
             token: None,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(300),
+            auth_errors: AuthErrors::default(),
+            retries: 2,
+            retry_percent: 20,
+            replay_bytes: 25_000_000,
+            max_requests: 1024,
+            breaker_failures: 10,
+            health_interval: Duration::from_secs(10),
         }
     }
 }

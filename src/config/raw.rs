@@ -136,6 +136,15 @@ impl<'t, 'd> Section<'t, 'd> {
         self.get(key, |value| text(value).map(str::to_owned))
     }
 
+    /// A list of strings that `parse` makes something of; one alone is a list too.
+    pub(super) fn strings<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+        self.get(key, |value| match value {
+            DeValue::Array(items) => items.iter().map(|item| parse(text(item.get_ref())?)).collect(),
+            DeValue::String(text) => Ok(vec![parse(text)?]),
+            other => Err(wrong("a string or a list of strings", other)),
+        })
+    }
+
     /// A string that `parse` makes something of.
     pub(super) fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         self.get(key, |value| parse(text(value)?))

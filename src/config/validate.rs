@@ -17,7 +17,7 @@ use super::{
 use crate::{
     access::{Access, Grant},
     dbrp::Mapping,
-    native::Api,
+    native::{Api, AuthErrors},
     types::{Profile, Secret},
 };
 
@@ -179,13 +179,33 @@ impl Reader<'_> {
 
     fn upstream(&mut self, section: &mut Section<'_, '_>) -> Upstream {
         let default = Upstream::default();
+        let mut first = section.parsed("url", url);
+        let mut urls = section.strings("urls", url).unwrap_or_default();
+        if first.is_none() && !section.has("url") && !urls.is_empty() {
+            first = Some(urls.remove(0));
+        }
+        for (n, again) in urls.iter().enumerate() {
+            if first.as_ref() == Some(again) || urls.iter().take(n).any(|other| other == again) {
+                section.problem("urls", format!("\"{again}\" stands twice"));
+            }
+        }
         Upstream {
             api: section.choice("api", &[("v2", Api::V2), ("v3", Api::V3)]).unwrap_or(default.api),
-            url: section.parsed("url", url).unwrap_or(default.url),
+            url: first.unwrap_or(default.url),
+            urls,
             org: section.string("org").map_or(default.org, String::into_boxed_str),
             token: self.secret(section, ["token", "token_file", "token_env"]).map(Secret::new),
             connect_timeout: section.duration("connect_timeout").unwrap_or(default.connect_timeout),
             timeout: section.duration("timeout").unwrap_or(default.timeout),
+            auth_errors: section
+                .choice("auth_errors", &[("reject", AuthErrors::Reject), ("retry", AuthErrors::Retry)])
+                .unwrap_or(default.auth_errors),
+            retries: count(section.count("retries", 0..=10), default.retries),
+            retry_percent: count(section.count("retry_percent", 0..=100), default.retry_percent),
+            replay_bytes: size(section.bytes("replay_bytes", 0..=1 << 30), default.replay_bytes),
+            max_requests: size(section.count("max_requests", 1..=1_000_000), default.max_requests),
+            breaker_failures: count(section.count("breaker_failures", 1..=1_000_000), default.breaker_failures),
+            health_interval: section.duration("health_interval").unwrap_or(default.health_interval),
         }
     }
 
@@ -440,6 +460,10 @@ fn limits(section: &mut Section<'_, '_>) -> Limits {
 
 fn size(value: Option<u64>, default: usize) -> usize {
     value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default)
+}
+
+fn count(value: Option<u64>, default: u32) -> u32 {
+    value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default)
 }
 
 fn not_empty(text: &str) -> Result<String, String> {

@@ -5,6 +5,7 @@
 //! See <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>.
 
 mod error;
+mod halve;
 mod line;
 mod names;
 mod parse;
@@ -15,6 +16,7 @@ mod tests;
 mod value;
 
 pub use error::{LineError, Reason};
+pub use halve::halve;
 pub use line::{Field, FieldValue, Line, Tag, Unit};
 pub use parse::{Lines, MAX_KEY_LENGTH, MAX_TIME, MIN_TIME, parse_lines};
 pub use rescale::{gunzip, rescale};

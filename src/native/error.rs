@@ -5,6 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 
+use super::rules::{AuthErrors, Facts, find};
 use crate::error::{Blame, Error, Kind};
 
 /// The body of every error that leaves the stack: v2's `code` and `message`, v1's `error`, and for a statement v1's `results`.
@@ -47,6 +48,8 @@ pub enum Operation<'a> {
     Write {
         /// v1's name of it: the bucket's is none of the client's business.
         database: &'a str,
+        /// What a 401 or 403 means.
+        auth: AuthErrors,
     },
     /// A query of this v1 database.
     Query {
@@ -104,33 +107,30 @@ struct BadLine<'a> {
 /// At most so many bad lines are told.
 const LINES: usize = 100;
 
-/// The error for a reply of the service below, in v1's words and with v1's promises about retrying: what may succeed later becomes
-/// [`Kind::Unavailable`], what never will [`Kind::Invalid`].
+/// The error for a reply of the service below, in v1's words and with v1's promises about retrying: see [`RULES`](super::RULES).
 #[must_use]
 pub fn decode_error(status: StatusCode, headers: &HeaderMap, body: &[u8], operation: Operation<'_>) -> Error {
     let document = serde_json::from_slice::<Document<'_>>(body).ok();
-    let (text, partial) = text(status, body, document.as_ref());
-    match (status.as_u16(), operation) {
-        (401, _) => Error::new(Kind::Unauthorized, text),
-        (403, _) => Error::new(Kind::Forbidden, text),
-        // A v1 writer drops what it gets a 4xx for, and these may succeed later.
-        (408 | 425 | 429, _) | (503 | 504, _) => {
-            Error::new(Kind::Unavailable, text).blaming(Blame::Upstream).retry_after(delay(headers))
-        }
-        (404, Operation::Write { database } | Operation::Query { database })
-            if is_missing_bucket(&text) && !database.is_empty() =>
-        {
-            Error::new(Kind::NotFound, format!("database not found: {database:?}"))
-        }
-        (404, _) => Error::new(Kind::NotFound, text),
-        (413, _) => Error::new(Kind::TooLarge, text),
-        // 3 Core's `/api/v2/write` says 500 for lines that never will be taken, and a v1 writer would send them for ever.
-        (500.., Operation::Write { .. }) if partial || text.starts_with("partial write") => Error::invalid(text),
-        (500, _) => Error::new(Kind::Internal, text).blaming(Blame::Upstream),
-        (501, _) => Error::new(Kind::NotImplemented, text),
-        (500.., _) => Error::new(Kind::BadGateway, text),
-        (400..=499, _) => Error::invalid(text),
-        _ => Error::new(Kind::BadGateway, format!("unexpected status {status} from the service below")),
+    let (text, of_lines) = text(status, body, document.as_ref());
+    let (database, write, auth) = match operation {
+        Operation::Write { database, auth } => (database, true, auth),
+        Operation::Query { database } => (database, false, AuthErrors::Reject),
+    };
+    let facts = Facts {
+        status,
+        write,
+        partial: of_lines || text.starts_with("partial write"),
+        no_bucket: !database.is_empty() && is_missing_bucket(&text),
+        auth,
+    };
+    let Some(rule) = find(&facts) else {
+        return Error::new(Kind::BadGateway, format!("unexpected status {status} from the service below"));
+    };
+    match rule.kind {
+        Kind::Unavailable => Error::new(rule.kind, text).blaming(Blame::Upstream).retry_after(delay(headers)),
+        Kind::NotFound if facts.no_bucket => Error::new(rule.kind, format!("database not found: {database:?}")),
+        Kind::Internal => Error::new(rule.kind, text).blaming(Blame::Upstream),
+        kind => Error::new(kind, text),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const W: Operation<'static> = Operation::Write { database: "tele" };
+const W: Operation<'static> = Operation::Write { database: "tele", auth: AuthErrors::Reject };
 const Q: Operation<'static> = Operation::Query { database: "tele" };
 
 fn decode(status: u16, body: &str, operation: Operation<'_>) -> Error {

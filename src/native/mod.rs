@@ -3,10 +3,12 @@
 
 mod error;
 mod query;
+mod rules;
 mod uri;
 
 pub use error::{ErrorBody, Operation, PHRASES, StatementError, decode_error};
 pub use query::QueryInfluxql;
+pub use rules::{AuthErrors, RULES, Rule};
 pub use uri::{precision, v2_query, v2_write_uri, v3_query_uri, v3_write_uri};
 
 /// Which native API a service below the stack speaks.

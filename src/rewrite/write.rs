@@ -83,7 +83,11 @@ pub(super) async fn answer(response: Response<Body>, write: &Write, config: &Con
     let (parts, body) = response.into_parts();
     if !parts.status.is_success() {
         let text = beginning(body).await;
-        let error = native::decode_error(parts.status, &parts.headers, &text, Operation::Write { database: &write.db });
+        let auth = match &config.backend {
+            Backend::Upstream(upstream) => upstream.auth_errors,
+            Backend::Embedded(_) => native::AuthErrors::Reject,
+        };
+        let error = native::decode_error(parts.status, &parts.headers, &text, Operation::Write { database: &write.db, auth });
         if error.message() != "incoming write was empty" {
             return Err(error.into());
         }

@@ -44,7 +44,12 @@ impl Backend {
             }
             #[cfg(not(feature = "embedded"))]
             config::Backend::Embedded(_) => Err(Error::invalid("this program was built without the embedded store")),
-            config::Backend::Upstream(upstream) => Ok(Self::Upstream(Upstream::new(upstream)?)),
+            config::Backend::Upstream(upstream) => {
+                let upstream = Upstream::with_limits(upstream, config.limits)?;
+                // Ends with the process.
+                drop(tokio::spawn(upstream.clone().watch_health()));
+                Ok(Self::Upstream(upstream))
+            }
         }
     }
 

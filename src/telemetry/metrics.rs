@@ -79,6 +79,9 @@ impl Exporter {
         describe_gauge!("v1shim_requests_open", "Requests being answered.");
         describe_gauge!("v1shim_connections_open", "Open connections.");
         describe_counter!("v1shim_reloads_total", "Reloads of the configuration, by result.");
+        describe_counter!("v1shim_upstream_events_total", "What happened on the way to the upstream, by event.");
+        describe_gauge!("v1shim_spool_writes", "Writes on disk that wait for the upstream.");
+        describe_gauge!("v1shim_spool_bytes", "Bytes on disk that wait for the upstream.");
         Ok(Self(handle))
     }
 

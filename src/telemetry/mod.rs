@@ -1,6 +1,7 @@
 //! What is told about requests: [`Seen`], which the layers fill in for whoever logs; the shortening and redaction of statements; and
 //! for the program (feature `server`) logs and metrics.
 
+pub mod delivery;
 #[cfg(feature = "server")]
 mod log;
 #[cfg(feature = "server")]

@@ -25,13 +25,17 @@ pub enum Failure {
     BrokenOff,
     /// The answer began and stalled.
     Stalled,
+    /// It has failed too often just now, and is left alone for a while. The request was not sent.
+    Tripped,
+    /// Too many requests wait for it already. The request was not sent.
+    Overloaded,
 }
 
 impl Failure {
     /// Whether the request certainly had no effect.
     #[must_use]
     pub const fn not_sent(self) -> bool {
-        matches!(self, Self::Connect)
+        matches!(self, Self::Connect | Self::Tripped | Self::Overloaded)
     }
 
     /// The error that clients get, with `cause` for the log.
@@ -59,6 +63,8 @@ impl Failure {
             Self::Garbage => "upstream answered something that is not HTTP",
             Self::BrokenOff => "answer of upstream broke off",
             Self::Stalled => "answer of upstream stalled",
+            Self::Tripped => "upstream is away",
+            Self::Overloaded => "too many requests wait for the upstream",
         }
     }
 }

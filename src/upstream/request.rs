@@ -1,16 +1,52 @@
 //! What of a request changes on its way to the upstream: pure functions.
 
+use std::time::Duration;
+
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
     header::{self, HOST},
     uri::{Authority, PathAndQuery, Scheme},
 };
 
 use crate::{
     error::{Error, Kind},
-    native::Api,
+    native::{self, Api},
     types::Secret,
 };
+
+/// What a request is for, as far as it matters for how it is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    /// Line protocol: the same points written again are the same points.
+    Write,
+    /// Reading, which changes nothing.
+    Read,
+    /// Anything else: done twice it may not be the same as done once.
+    Other,
+}
+
+impl Purpose {
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        match path {
+            native::V2_WRITE | native::V3_WRITE if *method == Method::POST => Self::Write,
+            // v3 takes no statement here that changes anything; v2 does, even by `GET`.
+            native::V3_QUERY_INFLUXQL => Self::Read,
+            native::V2_QUERY => Self::Other,
+            _ if *method == Method::GET || *method == Method::HEAD => Self::Read,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it may be sent again.
+    pub(super) fn is_safe(self) -> bool {
+        self != Self::Other
+    }
+}
+
+/// `Retry-After` in seconds. A date is taken for nothing: clocks differ.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
 
 /// Where the upstream is: scheme, authority and base path.
 #[derive(Clone, Debug)]
@@ -19,6 +55,12 @@ pub(super) struct Base {
     authority: Authority,
     /// Without the slash at its end: empty for a server that has its host to itself.
     path: Box<str>,
+}
+
+impl std::fmt::Display for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
+    }
 }
 
 impl Base {
@@ -176,6 +218,22 @@ mod tests {
         ];
         for (url, request, joined) in table {
             assert_eq!(base(url).join(&request.parse().unwrap()).unwrap().to_string(), joined, "{url} {request}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_sent_again() {
+        for (method, path, purpose) in [
+            (Method::POST, "/api/v2/write", Purpose::Write),
+            (Method::POST, "/api/v3/write_lp", Purpose::Write),
+            (Method::POST, "/api/v3/query_influxql", Purpose::Read),
+            (Method::GET, "/health", Purpose::Read),
+            (Method::GET, "/query", Purpose::Other),
+            (Method::POST, "/query", Purpose::Other),
+            (Method::POST, "/api/v3/configure/database", Purpose::Other),
+            (Method::DELETE, "/api/v3/write_lp", Purpose::Other),
+        ] {
+            assert_eq!(Purpose::of(&method, path), purpose, "{method} {path}");
         }
     }
 

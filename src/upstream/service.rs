@@ -1,74 +1,150 @@
-//! The service itself.
+//! The service itself: plumbing around what [`delivery`](super::delivery) decides.
 
 use std::{
     fmt,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header::AUTHORIZATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::AUTHORIZATION, request::Parts};
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use rustls::ClientConfig;
+use smallvec::SmallVec;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
-    body::{Download, Progress, Upload},
+    body::{Download, Keep, Source},
     client::{Client, client},
+    delivery::{
+        breaker::Breaker,
+        budget::Budget,
+        choose::{Candidate, choose},
+        decide::{Next, Outcome, Situation, next},
+        random,
+    },
     failure::{Failure, before_answer},
-    request::{Base, authorization, prepare_headers, strip_connection},
+    request::{Base, Purpose, authorization, prepare_headers, retry_after, strip_connection},
 };
 use crate::{
     body::Body,
     config,
     error::{Error, Kind},
     native::Api,
+    telemetry::delivery::{Event, count},
     types::BoxFuture,
 };
 
-/// A v2 or v3 server behind a pool of connections. Clones share the pool.
-#[derive(Clone)]
-pub struct Upstream(Arc<Inner>);
+/// What all bodies together may hold to be sent again.
+const REPLAY_ROOM: usize = 256 << 20;
 
-struct Inner {
-    base: Base,
+/// A v2 or v3 server, or several with the same data, behind a pool of connections. Clones share it.
+#[derive(Clone)]
+pub struct Upstream(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    endpoints: Box<[Endpoint]>,
     api: Api,
     org: Box<str>,
     /// For calls of our own. Those of clients bring theirs: one without any must not borrow it.
     authorization: Option<HeaderValue>,
-    timeout: Duration,
+    times: Times,
+    retries: u32,
+    budget: Budget,
+    keep: Keep,
+    /// Requests that are not answered to their end.
+    open: AtomicUsize,
+    max_open: usize,
+    /// Bytes that a body may have once it is unpacked.
+    pub(super) unpacked: u64,
     client: Client,
 }
 
+/// One address.
+struct Endpoint {
+    base: Base,
+    open: AtomicUsize,
+    healthy: AtomicBool,
+    breaker: Breaker,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// Without a sign of life.
+    idle: Duration,
+    /// For a write as a whole, once its body is here.
+    write: Duration,
+    /// For a query as a whole.
+    query: Duration,
+    /// Between two looks at the health of each address.
+    health: Duration,
+    connect: Duration,
+}
+
 impl Upstream {
-    /// An upstream as configured; nothing is sent yet. TLS trusts the system's roots.
+    /// An upstream as configured, with the default limits; nothing is sent yet. TLS trusts the system's roots.
     ///
     /// # Errors
-    /// When the address or the token can't work, or the system's roots can't be read.
+    /// When an address or the token can't work, or the system's roots can't be read.
     pub fn new(config: &config::Upstream) -> Result<Self, Error> {
-        Self::build(config, None)
+        Self::build(config, config::Limits::default(), None)
+    }
+
+    /// The same within other limits.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_limits(config: &config::Upstream, limits: config::Limits) -> Result<Self, Error> {
+        Self::build(config, limits, None)
     }
 
     /// The same with TLS of one's own: another root, a client certificate. ALPN is set here.
     ///
     /// # Errors
-    /// When the address or the token can't work.
+    /// When an address or the token can't work.
     pub fn with_tls(config: &config::Upstream, tls: ClientConfig) -> Result<Self, Error> {
-        Self::build(config, Some(tls))
+        Self::build(config, config::Limits::default(), Some(tls))
     }
 
-    fn build(config: &config::Upstream, tls: Option<ClientConfig>) -> Result<Self, Error> {
-        let base = Base::new(&config.url)?;
+    fn build(config: &config::Upstream, limits: config::Limits, tls: Option<ClientConfig>) -> Result<Self, Error> {
+        let endpoints = std::iter::once(&config.url)
+            .chain(&config.urls)
+            .map(|url| {
+                Ok(Endpoint {
+                    base: Base::new(url)?,
+                    open: AtomicUsize::new(0),
+                    healthy: AtomicBool::new(true),
+                    breaker: Breaker::new(config.breaker_failures),
+                })
+            })
+            .collect::<Result<Box<[_]>, Error>>()?;
         let authorization = config.token.as_ref().map(|token| authorization(config.api, token)).transpose()?;
-        let client = client(base.is_https(), tls, config.connect_timeout)?;
+        let client = client(endpoints.iter().any(|endpoint| endpoint.base.is_https()), tls, config.connect_timeout)?;
         Ok(Self(Arc::new(Inner {
-            base,
+            endpoints,
             api: config.api,
             org: config.org.clone(),
             authorization,
-            timeout: config.timeout,
+            times: Times {
+                idle: config.timeout,
+                write: limits.write_timeout,
+                query: limits.query_timeout,
+                health: config.health_interval,
+                connect: config.connect_timeout,
+            },
+            retries: config.retries,
+            budget: Budget::new(config.retry_percent),
+            keep: Keep { bytes: config.replay_bytes, room: Arc::new(AtomicUsize::new(REPLAY_ROOM)) },
+            open: AtomicUsize::new(0),
+            max_open: config.max_requests,
+            unpacked: limits.decompressed,
             client,
         })))
     }
@@ -85,18 +161,35 @@ impl Upstream {
 
     /// A `GET` of the shim's own, with the upstream's token: status and at most `limit` bytes of body.
     pub(super) async fn get(&self, path_and_query: &str, limit: usize) -> Result<(StatusCode, Bytes), Error> {
-        let uri: Uri = path_and_query.parse().map_err(Error::internal)?;
         let mut request = Request::new(Body::empty());
-        *request.uri_mut() = uri;
-        if let Some(value) = &self.0.authorization {
-            request.headers_mut().insert(AUTHORIZATION, value.clone());
-        }
-        let (head, body) = self.0.send(request).await?.into_parts();
+        *request.uri_mut() = path_and_query.parse().map_err(Error::internal)?;
+        self.authorize(&mut request);
+        let (head, body) = Arc::clone(&self.0).send(request).await?.into_parts();
         let body = Limited::new(body, limit).collect().await.map_err(|error| match error.downcast::<Error>() {
             Ok(error) => *error,
             Err(_) => Error::new(Kind::BadGateway, format!("answer of upstream is longer than {limit} bytes")),
         })?;
         Ok((head.status, body.to_bytes()))
+    }
+
+    /// Gives a request of the shim's own the upstream's token.
+    pub(super) fn authorize(&self, request: &mut Request<Body>) {
+        if let Some(value) = &self.0.authorization {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
+    }
+
+    /// Looks after the health of several addresses, for as long as it is polled. One address needs none: who else should be asked?
+    pub async fn watch_health(self) {
+        if self.0.endpoints.len() < 2 {
+            return;
+        }
+        let mut ticks = tokio::time::interval(self.0.times.health);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            futures_util::future::join_all(self.0.endpoints.iter().map(|endpoint| self.0.look_at(endpoint))).await;
+        }
     }
 }
 
@@ -105,7 +198,7 @@ impl Service<Request<Body>> for Upstream {
     type Error = Error;
     type Future = BoxFuture<'static, Result<Response<Body>, Error>>;
 
-    /// Always ready: the pool opens a connection whenever none is idle.
+    /// Always ready: the pool opens a connection whenever none is idle, and what is too much is refused at once.
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
@@ -117,38 +210,237 @@ impl Service<Request<Body>> for Upstream {
 }
 
 impl Inner {
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+    /// Sends a request, again where that helps, and in pieces where it is too large.
+    async fn send(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Error> {
+        let ticket = Ticket::take(&self)?;
         let (mut parts, body) = request.into_parts();
-        parts.uri = self.base.join(&parts.uri)?;
-        // How the client spoke to us says nothing about the upstream's connection.
-        parts.version = Version::HTTP_11;
         prepare_headers(&mut parts.headers);
+        let purpose = Purpose::of(&parts.method, parts.uri.path());
+        let mut keep = self.keep.clone();
+        if !purpose.is_safe() {
+            keep.bytes = 0;
+        }
+        let source = Source::new(body, keep);
+        let answer = self.deliver(&parts, &source, purpose, ticket).await?;
+        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE && purpose == Purpose::Write {
+            // Rare, and large.
+            return Box::pin(self.in_pieces(parts, &source, answer)).await;
+        }
+        Ok(answer)
+    }
 
-        let progress = Progress::new();
-        let body = match body.as_full() {
-            Some(_) => body,
-            None => Body::new(Upload { body, progress: progress.clone() }),
+    /// Sends a request until it is answered for good.
+    pub(super) async fn deliver(
+        &self,
+        parts: &Parts,
+        source: &Source,
+        purpose: Purpose,
+        mut ticket: Ticket,
+    ) -> Result<Response<Body>, Error> {
+        let begun = Instant::now();
+        let (whole, patience) = match purpose {
+            Purpose::Write => (self.times.write, self.times.write.min(self.times.idle)),
+            Purpose::Read => (self.times.query, self.times.query.min(self.times.idle)),
+            Purpose::Other => (self.times.idle, self.times.idle),
         };
-        let reply = pin!(self.client.request(Request::from_parts(parts, body)));
-        let reply = patiently(reply, &progress, self.timeout).await?;
+        let end = (purpose == Purpose::Read).then(|| begun + whole);
+        self.budget.deposit();
+        let mut tried: SmallVec<[usize; 4]> = SmallVec::new();
+        loop {
+            let number = self.choose(&tried)?;
+            let endpoint = &self.endpoints[number];
+            ticket.at(number);
+            let result = self.attempt(endpoint, parts, source, patience).await;
+            let outcome = endpoint.note(&result);
+            tried.push(number);
+            let situation = Situation {
+                attempt: u32::try_from(tried.len()).unwrap_or(u32::MAX),
+                safe: purpose.is_safe(),
+                replayable: source.replayable(),
+                elsewhere: self.is_there_another(&tried),
+                budget: self.budget.has_some(),
+                left: whole.saturating_sub(begun.elapsed()),
+            };
+            let Next::Again { after, paid } = next(outcome, situation, self.retries, random()) else {
+                return result.map(|answer| received(answer, patience, end, ticket));
+            };
+            tracing::debug!(?outcome, ?after, attempt = situation.attempt, "asking the upstream again");
+            count(Event::Retry);
+            drop(result);
+            if paid {
+                self.budget.withdraw();
+            }
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
+        }
+    }
 
-        let (mut parts, body) = reply.into_parts();
-        strip_connection(&mut parts.headers);
-        parts.version = Version::HTTP_11;
-        Ok(Response::from_parts(parts, Body::new(Download::new(body, self.timeout))))
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        parts: &Parts,
+        source: &Source,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, Error> {
+        // How the client spoke to us says nothing about the upstream's connection: the version is left to the pool.
+        let mut request = Request::new(source.attempt());
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = endpoint.base.join(&parts.uri)?;
+        *request.headers_mut() = parts.headers.clone();
+        patiently(pin!(self.client.request(request)), source, patience).await
+    }
+
+    /// The endpoint to ask next.
+    fn choose(&self, tried: &[usize]) -> Result<usize, Error> {
+        let now = Instant::now();
+        let number = match &*self.endpoints {
+            [_] => Some(0),
+            several => {
+                let candidates: SmallVec<[Candidate; 8]> = several
+                    .iter()
+                    .enumerate()
+                    .map(|(number, endpoint)| Candidate {
+                        load: endpoint.open.load(Ordering::Relaxed),
+                        admitted: endpoint.breaker.wait(now).is_none(),
+                        healthy: endpoint.healthy.load(Ordering::Relaxed),
+                        tried: tried.contains(&number),
+                    })
+                    .collect();
+                choose(&candidates, random())
+            }
+        };
+        let wait = match number {
+            Some(number) => match self.endpoints[number].breaker.admit(now) {
+                None => return Ok(number),
+                Some(wait) => wait,
+            },
+            None => self.endpoints.iter().filter_map(|endpoint| endpoint.breaker.wait(now)).min().unwrap_or_default(),
+        };
+        Err(Failure::Tripped
+            .error(format_args!("it will be tried again in {wait:?}"))
+            .retry_after(wait.max(Duration::from_secs(1))))
+    }
+
+    fn is_there_another(&self, tried: &[usize]) -> bool {
+        self.endpoints.len() > 1 && {
+            let now = Instant::now();
+            self.endpoints.iter().enumerate().any(|(number, endpoint)| {
+                !tried.contains(&number) && endpoint.healthy.load(Ordering::Relaxed) && endpoint.breaker.wait(now).is_none()
+            })
+        }
+    }
+
+    /// One look at an endpoint's health. Any answer but a 5xx is a sign of it: a v3 server wants a credential here, a proxy may know no such
+    /// path.
+    async fn look_at(&self, endpoint: &Endpoint) {
+        let healthy = async {
+            let mut request = Request::new(Body::empty());
+            *request.method_mut() = Method::GET;
+            *request.uri_mut() = endpoint.base.join(&Uri::from_static("/health")).ok()?;
+            if let Some(value) = &self.authorization {
+                request.headers_mut().insert(AUTHORIZATION, value.clone());
+            }
+            let answer = tokio::time::timeout(self.times.connect, self.client.request(request)).await.ok()?.ok()?;
+            (!answer.status().is_server_error()).then_some(())
+        };
+        let healthy = healthy.await.is_some();
+        if endpoint.healthy.swap(healthy, Ordering::Relaxed) != healthy {
+            if healthy {
+                tracing::info!(upstream = %endpoint.base, "is well again");
+            } else {
+                tracing::warn!(upstream = %endpoint.base, "is not well: others are asked first");
+            }
+        }
+        if healthy {
+            endpoint.breaker.succeeded();
+        }
     }
 }
 
-/// Waits for the answer as long as something moves: see [`Progress`].
-async fn patiently<F, T>(mut reply: std::pin::Pin<&mut F>, progress: &Progress, patience: Duration) -> Result<T, Error>
+impl Endpoint {
+    /// Tells the breaker how it went.
+    fn note(&self, result: &Result<Response<Incoming>, Error>) -> Outcome {
+        let outcome = match result {
+            Ok(answer) => Outcome::Answer(answer.status().as_u16(), retry_after(answer.headers())),
+            Err(error) => Failure::of(error).map_or(Outcome::Client, Outcome::Failed),
+        };
+        match outcome {
+            Outcome::Answer(502..=504, _) | Outcome::Failed(_) => {
+                if self.breaker.failed(Instant::now()) {
+                    tracing::warn!(upstream = %self.base, ?outcome, "too many failures in a row: leaving it alone for a while");
+                    count(Event::Trip);
+                }
+            }
+            Outcome::Answer(..) => self.breaker.succeeded(),
+            Outcome::Client => {}
+        }
+        outcome
+    }
+}
+
+/// Counted among the open requests until it is dropped: with the end of the answer's body.
+pub(super) struct Ticket {
+    inner: Arc<Inner>,
+    endpoint: Option<usize>,
+}
+
+impl Ticket {
+    /// One more, if there is room.
+    fn take(inner: &Arc<Inner>) -> Result<Self, Error> {
+        let ticket = Self::another(inner);
+        if inner.open.load(Ordering::Relaxed) > inner.max_open {
+            count(Event::Shed);
+            let error = Failure::Overloaded.error(format_args!("upstream.max_requests = {}", inner.max_open));
+            return Err(error.retry_after(Duration::from_secs(1)));
+        }
+        Ok(ticket)
+    }
+
+    /// One more, whether there is room or not: a part of a request that was let in.
+    pub(super) fn another(inner: &Arc<Inner>) -> Self {
+        inner.open.fetch_add(1, Ordering::Relaxed);
+        Self { inner: Arc::clone(inner), endpoint: None }
+    }
+
+    fn at(&mut self, endpoint: usize) {
+        self.leave();
+        self.inner.endpoints[endpoint].open.fetch_add(1, Ordering::Relaxed);
+        self.endpoint = Some(endpoint);
+    }
+
+    fn leave(&mut self) {
+        if let Some(endpoint) = self.endpoint.take() {
+            self.inner.endpoints[endpoint].open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.leave();
+        self.inner.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn received(answer: Response<Incoming>, patience: Duration, end: Option<Instant>, ticket: Ticket) -> Response<Body> {
+    let (mut parts, body) = answer.into_parts();
+    strip_connection(&mut parts.headers);
+    parts.version = http::Version::HTTP_11;
+    Response::from_parts(parts, Body::new(Download::new(body, patience, end, ticket)))
+}
+
+/// Waits for the answer as long as something moves: see [`Source::last`].
+async fn patiently<F, T>(mut reply: std::pin::Pin<&mut F>, source: &Source, patience: Duration) -> Result<T, Error>
 where
     F: Future<Output = Result<T, hyper_util::client::legacy::Error>>,
 {
+    let begun = Instant::now();
     loop {
-        let last = progress.last();
+        let last = source.last().unwrap_or(begun);
         match tokio::time::timeout_at(last + patience, reply.as_mut()).await {
             Ok(reply) => return reply.map_err(|error| before_answer(&error)),
-            Err(_) if progress.last() > last => {}
+            Err(_) if source.last().is_some_and(|now| now > last) => {}
             Err(_) => return Err(Failure::Timeout.error(format_args!("no answer within {patience:?}"))),
         }
     }
@@ -156,6 +448,7 @@ where
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("base", &self.0.base).field("api", &self.0.api).finish_non_exhaustive()
+        let addresses: Vec<String> = self.0.endpoints.iter().map(|endpoint| endpoint.base.to_string()).collect();
+        f.debug_struct("Upstream").field("addresses", &addresses).field("api", &self.0.api).finish_non_exhaustive()
     }
 }

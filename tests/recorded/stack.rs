@@ -21,10 +21,8 @@ pub(crate) fn over(server: &RecordedServer, profile: Profile) -> V1Shim<Upstream
     let upstream = config::Upstream {
         api: Api::V3,
         url: format!("http://{}", server.addr).parse().unwrap(),
-        org: "".into(),
-        token: None,
-        connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(30),
+        ..config::Upstream::default()
     };
     let service = Upstream::new(&upstream).unwrap();
     let mut config = open(profile);

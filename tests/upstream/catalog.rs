@@ -89,7 +89,7 @@ async fn an_upstream_that_does_not_tell_is_an_error_and_not_asked_all_the_time()
             }
         })
         .await;
-        let catalog = catalog(&config(&server.url()));
+        let catalog = catalog(&config::Upstream { retries: 0, ..config(&server.url()) });
         for _ in 0..5 {
             assert_eq!(catalog.resolve("fx", None).await.unwrap_err().kind(), kind, "{status}");
         }

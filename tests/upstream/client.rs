@@ -14,7 +14,6 @@ use tower::ServiceExt;
 use v1shim::{
     Body, Error, config,
     error::Kind,
-    native::Api,
     types::Secret,
     upstream::{Failure, Upstream},
 };
@@ -25,12 +24,10 @@ const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
 pub(super) fn config(url: &str) -> config::Upstream {
     config::Upstream {
-        api: Api::V3,
         url: url.parse().unwrap(),
-        org: "".into(),
-        token: None,
         connect_timeout: Duration::from_secs(10),
         timeout: Duration::from_secs(20),
+        ..config::Upstream::default()
     }
 }
 

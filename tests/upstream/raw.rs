@@ -91,8 +91,9 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<String> {
                 .lines()
                 .find_map(|line| line.strip_prefix("content-length: "))
                 .map_or(0, |value| value.trim().parse::<usize>().unwrap());
-            let complete =
-                if head.contains("transfer-encoding: chunked") { body.ends_with("0\r\n\r\n") } else { body.len() >= length };
+            // Text is longer than the bytes where they are none.
+            let got = bytes.len() - bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap() - 4;
+            let complete = if head.contains("transfer-encoding: chunked") { body.ends_with("0\r\n\r\n") } else { got >= length };
             if complete {
                 return Some(text.into_owned());
             }

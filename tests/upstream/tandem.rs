@@ -58,10 +58,9 @@ impl Tandem {
         let upstream = config::Upstream {
             api: Api::V3,
             url: format!("http://{}", listener.local_addr().unwrap()).parse().unwrap(),
-            org: "".into(),
             token: Some(Secret::new(TOKEN)),
-            connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
+            ..config::Upstream::default()
         };
         let task = tokio::spawn(async move { axum::serve(listener, back).await.unwrap() });
         let service = Upstream::new(&upstream).unwrap();

@@ -13,7 +13,7 @@ use tower::Layer;
 use v1shim::{
     Body, V1Shim, V1ShimLayer, config,
     config::{AuthMode, Backend, Config},
-    native::Api,
+    native::{Api, AuthErrors, RULES},
     upstream::Upstream,
 };
 
@@ -49,7 +49,10 @@ fn retry_after(answer: &Answer) -> Option<u64> {
 }
 
 struct Row {
+    /// The row of the table that it is an example of.
+    rule: &'static str,
     api: Api,
+    auth: AuthErrors,
     status: &'static str,
     headers: &'static str,
     body: &'static str,
@@ -58,27 +61,50 @@ struct Row {
     message: &'static str,
 }
 
-const fn row(status: &'static str, body: &'static str, becomes: u16, message: &'static str) -> Row {
-    Row { api: Api::V3, status, headers: "", body, becomes, retry: None, message }
+const fn row(rule: &'static str, status: &'static str, body: &'static str, becomes: u16, message: &'static str) -> Row {
+    Row { rule, api: Api::V3, auth: AuthErrors::Reject, status, headers: "", body, becomes, retry: None, message }
 }
 
-#[tokio::test]
-async fn answers_to_writes() {
-    const JSON: &str = "content-type: application/json\r\n";
-    let rows = [
-        row("204 No Content", "", 204, ""),
-        Row { headers: "retry-after: 7\r\n", retry: Some(7), ..row("429 Too Many Requests", "slow down", 503, "slow down") },
-        Row { retry: Some(5), ..row("429 Too Many Requests", "", 503, "too many requests") },
-        Row { retry: Some(5), ..row("408 Request Timeout", "", 503, "request timeout") },
-        Row { headers: "retry-after: 30\r\n", retry: Some(30), ..row("503 Service Unavailable", "busy", 503, "busy") },
-        Row { retry: Some(5), ..row("504 Gateway Timeout", "<html>504</html>", 503, "gateway timeout") },
-        row("401 Unauthorized", r#"{"error": "the request was not authenticated"}"#, 401, "the request was not authenticated"),
-        row("403 Forbidden", r#"{"error": "not allowed to write"}"#, 403, "not allowed to write"),
-        row("413 Payload Too Large", "request body too large", 413, "request body too large"),
+const JSON: &str = "content-type: application/json\r\n";
+
+/// Answers to a write, and what becomes of them.
+const ROWS: [Row; 24] = {
+    const PARTIAL: &str = "a partial write: 3 Core's 400 with `data`, v2's 422";
+    const HEALS_401: &str = "401 to a write, `upstream.auth_errors = \"retry\"`";
+    const HEALS_403: &str = "403 to a write, `upstream.auth_errors = \"retry\"`";
+    const TOO_LARGE: &str = "413, even to a single line or to a longer body than `upstream.replay_bytes`";
+    const NO_BUCKET: &str = "404 for a bucket, a database or a mapping";
+    [
+        Row {
+            headers: "retry-after: 7\r\n",
+            retry: Some(7),
+            ..row("429", "429 Too Many Requests", "slow down", 503, "slow down")
+        },
+        Row { retry: Some(5), ..row("429", "429 Too Many Requests", "", 503, "too many requests") },
+        Row { retry: Some(5), ..row("408", "408 Request Timeout", "", 503, "request timeout") },
+        Row { retry: Some(5), ..row("425", "425 Too Early", "", 503, "too early") },
+        Row {
+            headers: "retry-after: 30\r\n",
+            retry: Some(30),
+            ..row("503, 504", "503 Service Unavailable", "busy", 503, "busy")
+        },
+        Row { retry: Some(5), ..row("503, 504", "504 Gateway Timeout", "<html>504</html>", 503, "gateway timeout") },
+        row(
+            "401",
+            "401 Unauthorized",
+            r#"{"error": "the request was not authenticated"}"#,
+            401,
+            "the request was not authenticated",
+        ),
+        row("403", "403 Forbidden", r#"{"error": "not allowed to write"}"#, 403, "not allowed to write"),
+        Row { auth: AuthErrors::Retry, retry: Some(5), ..row(HEALS_401, "401 Unauthorized", "expired", 503, "expired") },
+        Row { auth: AuthErrors::Retry, retry: Some(5), ..row(HEALS_403, "403 Forbidden", "not yours", 503, "not yours") },
+        row(TOO_LARGE, "413 Payload Too Large", "request body too large", 413, "request body too large"),
         // 3 Core's words for a partial write, and the 500 that its v2 endpoint makes of it.
         Row {
             headers: JSON,
             ..row(
+                PARTIAL,
                 "400 Bad Request",
                 r#"{"error":"partial write of line protocol occurred","data":[{"error_message":"No fields were provided","line_number":2,"original_line":"m v=2"}]}"#,
                 400,
@@ -89,6 +115,7 @@ async fn answers_to_writes() {
             api: Api::V2,
             headers: JSON,
             ..row(
+                "500 for a partial write",
                 "500 Internal Server Error",
                 r#"{"code":"internal error","message":"failure writing points to database: partial write: points beyond retention policy dropped=1"}"#,
                 400,
@@ -99,6 +126,7 @@ async fn answers_to_writes() {
             api: Api::V2,
             headers: JSON,
             ..row(
+                PARTIAL,
                 "422 Unprocessable Entity",
                 r#"{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: input field \"v\" on measurement \"m\" is type float, already exists as type string dropped=1"}"#,
                 400,
@@ -109,27 +137,50 @@ async fn answers_to_writes() {
             api: Api::V2,
             headers: JSON,
             ..row(
+                NO_BUCKET,
                 "404 Not Found",
                 r#"{"code":"not found","message":"bucket \"tele\" not found"}"#,
                 404,
                 "database not found: \"tele\"",
             )
         },
-    ];
-    for row in rows {
-        let server = Raw::answering(if row.status.starts_with("204") {
-            "HTTP/1.1 204 No Content\r\n\r\n".to_owned()
-        } else {
-            reply(row.status, row.headers, row.body)
-        })
-        .await;
-        let answer = ask(&shim(&server.url(), row.api), write()).await;
+        row(NO_BUCKET, "404 Not Found", "database not found: tele", 404, "database not found: \"tele\""),
+        row("any other 404", "404 Not Found", "no such path here", 404, "no such path here"),
+        row("any other 4xx", "400 Bad Request", "invalid precision", 400, "invalid precision"),
+        row("any other 4xx", "405 Method Not Allowed", "", 400, "method not allowed"),
+        row("any other 4xx", "418 I'm a teapot", "", 400, "i'm a teapot"),
+        row("501", "501 Not Implemented", "not implemented: writes", 501, "not implemented: writes"),
+        row("any other 500", "500 Internal Server Error", r#"{"error":"disk"}"#, 500, "disk"),
+        row("any other 5xx", "502 Bad Gateway", "<html>", 502, "bad gateway"),
+        row("any other 5xx", "507 Insufficient Storage", "full", 502, "full"),
+    ]
+};
+
+#[tokio::test]
+async fn answers_to_writes() {
+    for row in ROWS {
+        let server = Raw::answering(reply(row.status, row.headers, row.body)).await;
+        let upstream = config::Upstream { api: row.api, auth_errors: row.auth, org: "o".into(), ..client::config(&server.url()) };
+        let answer = ask(&over(&upstream), write()).await;
         assert_eq!(answer.status.as_u16(), row.becomes, "{}: {answer:?}", row.status);
         assert_eq!(retry_after(&answer), row.retry, "{}", row.status);
-        if row.becomes != 204 {
-            assert_eq!(answer.error(), row.message, "{}", row.status);
-        }
+        assert_eq!(answer.error(), row.message, "{}", row.status);
         assert_eq!(answer.headers.contains_key("www-authenticate"), row.becomes == 401, "{}", row.status);
+    }
+    let fine = Raw::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(ask(&shim(&fine.url(), Api::V3), write()).await.status, 204);
+}
+
+#[test]
+fn every_row_of_the_table_has_an_example() {
+    for rule in RULES {
+        let example = ROWS.iter().find(|row| row.rule == rule.below);
+        let example = example.unwrap_or_else(|| panic!("no example of {}", rule.below));
+        assert_eq!(rule.kind.status(), example.becomes, "{}", rule.below);
+        assert!(rule.client.starts_with(&example.becomes.to_string()), "{} {}", rule.below, rule.client);
+    }
+    for row in ROWS {
+        assert!(RULES.iter().any(|rule| rule.below == row.rule), "{}", row.rule);
     }
 }
 
