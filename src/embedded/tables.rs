@@ -14,6 +14,10 @@ pub trait Tables: Send + Sync {
     /// Columns of a measurement, all partitions taken together.
     fn schema(&self, measurement: &str) -> Option<Arc<Schema>>;
 
+    /// The same as far as its fields go, of the partitions that `time` (both ends included) reaches into: there and nowhere else 1.x looks
+    /// for fields and their types. Tags are those of all partitions.
+    fn schema_within(&self, measurement: &str, time: RangeInclusive<i64>) -> Option<Arc<Schema>>;
+
     /// Points of a measurement. The iterator blocks on files: it is for a thread that may. Dropping it ends the work.
     ///
     /// Batches come in this order: partitions (disjoint in time, as 1.x's shard groups) by time, backwards if

@@ -53,9 +53,8 @@ impl Memory {
             })
             .collect();
         tags.sort();
-        const WEEK: i128 = 7 * 86_400_000_000_000;
-        let partition = (i128::from(time) + 62_135_596_800_000_000_000).div_euclid(WEEK) as i64;
-        let row = self.0.entry(name).or_default().entry(partition).or_default().entry(tags).or_default().entry(time).or_default();
+        let row =
+            self.0.entry(name).or_default().entry(number(time)).or_default().entry(tags).or_default().entry(time).or_default();
         for field in split(fields, ',') {
             let (key, value) = cut(field, '=');
             let value = match value {
@@ -90,7 +89,12 @@ impl Tables for Memory {
     }
 
     fn schema(&self, measurement: &str) -> Option<Arc<Schema>> {
-        let rows = self.0.get(measurement)?.values().flat_map(|partition| partition.values()).flat_map(|series| series.values());
+        self.schema_within(measurement, i64::MIN..=i64::MAX)
+    }
+
+    fn schema_within(&self, measurement: &str, time: RangeInclusive<i64>) -> Option<Arc<Schema>> {
+        let partitions = self.0.get(measurement)?.range(number(*time.start())..=number(*time.end())).map(|partition| partition.1);
+        let rows = partitions.flat_map(|partition| partition.values()).flat_map(|series| series.values());
         let mut fields: BTreeMap<&str, BTreeSet<FieldType>> = BTreeMap::new();
         for (name, value) in rows.flatten() {
             fields.entry(name).or_default().insert(match value {
@@ -138,8 +142,6 @@ impl Tables for Memory {
     fn series(&self, measurement: &str, time: RangeInclusive<i64>) -> Result<Vec<Arc<[Box<str>]>>, Error> {
         let Some(partitions) = self.0.get(measurement) else { return Ok(Vec::new()) };
         let keys = self.tags_of(measurement);
-        const WEEK: i128 = 7 * 86_400_000_000_000;
-        let number = |time: i64| (i128::from(time) + 62_135_596_800_000_000_000).div_euclid(WEEK) as i64;
         let partitions = partitions.range(number(*time.start())..=number(*time.end()));
         let series: BTreeSet<_> =
             partitions.flat_map(|(_, partition)| partition.keys()).map(|tags| tag_values(&keys, tags)).collect();
@@ -163,6 +165,12 @@ impl Tables for Memory {
             })
             .collect()
     }
+}
+
+/// The partition of a time.
+fn number(time: i64) -> i64 {
+    const WEEK: i128 = 7 * 86_400_000_000_000;
+    (i128::from(time) + 62_135_596_800_000_000_000).div_euclid(WEEK) as i64
 }
 
 fn column(values: &[Option<&Field>]) -> Option<ArrayRef> {

@@ -56,7 +56,7 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
         groups.next_table();
         let wanted = Wanted { time, descending: false, selected_only: false };
         rows::scan(select, table, &source.name, wanted, budget, &mut |rows| {
-            if limited.as_ref().is_some_and(|limited| !limited.contains(&rows::key(&rows.tags, table))) {
+            if limited.as_ref().is_some_and(|limited| !limited.has(table, &rows.tags)) {
                 return Ok(true);
             }
             let group = groups.of(&rows.tags, table);
@@ -149,7 +149,11 @@ fn points(running: &mut Running<'_>, group: usize, select: &Select, budget: &Bud
     let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let most = select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size);
     let most = most.saturating_add(size(select.limits.offset.unwrap_or(0)));
-    apply(running.call, windows, running.time, select, most, budget)
+    let mut points = apply(running.call, windows, running.time, select, most, budget)?;
+    // Each call is limited on its own: rows are put together of what is left.
+    points.drain(..points.len().min(size(select.limits.offset.unwrap_or(0))));
+    points.truncate(select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size));
+    Ok(points)
 }
 
 fn apply(
@@ -224,18 +228,14 @@ fn join(
     aux: &[usize],
     output: &mut Output<'_>,
 ) -> Result<(), Error> {
-    let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    let mut skip = size(select.limits.offset.unwrap_or(0));
-    let mut take = select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size);
     let mut times = Vec::new();
     let mut values: Vec<Vec<Scalar>> = vec![Vec::new(); select.calls.len()];
     let mut others: Vec<Vec<Scalar>> = vec![Vec::new(); aux.len()];
     let mut heads: Vec<_> = results.into_iter().map(|points| points.into_iter().peekable()).collect();
     let mut last: Vec<Scalar> = vec![Scalar::Null; select.calls.len() + aux.len()];
-    while take > 0 {
+    loop {
         let pending = heads.iter_mut().filter_map(|head| head.peek().map(|point| point.time));
         let Some(time) = (if select.ascending { pending.min() } else { pending.max() }) else { break };
-        let keep = skip == 0;
         for (i, head) in heads.iter_mut().enumerate() {
             let point = head.next_if(|point| point.time == time);
             if aux.len() == others.len()
@@ -244,23 +244,14 @@ fn join(
                 for (j, slot) in aux.iter().enumerate() {
                     let value = point.aux.as_ref().map_or(Scalar::Null, |aux| aux[j].clone());
                     let value = default(select, value, select.refs[*slot].kind, &mut last[select.calls.len() + j]);
-                    if keep {
-                        others[j].push(value);
-                    }
+                    others[j].push(value);
                 }
             }
             let value = point.map_or(Scalar::Null, |point| point.value);
             let value = default(select, value, select.calls[i].output, &mut last[i]);
-            if keep {
-                values[i].push(value);
-            }
+            values[i].push(value);
         }
-        if keep {
-            times.push(time);
-            take -= 1;
-        } else {
-            skip -= 1;
-        }
+        times.push(time);
     }
     let len = times.len();
     let mut slots: Vec<ArrayRef> = Vec::with_capacity(select.refs.len() + select.calls.len());

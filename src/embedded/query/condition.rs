@@ -41,6 +41,8 @@ fn place(expr: Expr, fields: usize) -> Expr {
 pub(super) struct Names<'a> {
     /// The number of a field.
     pub(super) field: &'a mut dyn FnMut(&str) -> Option<usize>,
+    /// The type of a field that has several: where it has another one, it isn't there or is converted.
+    pub(super) mixed: &'a dyn Fn(&str) -> Option<Type>,
     /// The position of a tag.
     pub(super) tag: &'a dyn Fn(&str) -> Option<usize>,
     /// The measurement, where its series are looked up by their tags; `None` over a subquery, whose tags are values like others.
@@ -156,15 +158,19 @@ fn bind_expr(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
                 Some(slot) => Expr::Cast(Box::new(Expr::Slot(slot)), kind),
                 None => Expr::Literal(Scalar::Null),
             };
+            let own = |slot| match (names.mixed)(name) {
+                Some(kind) => Expr::Cast(Box::new(Expr::Slot(slot)), kind),
+                None => Expr::Slot(slot),
+            };
             match reference.cast {
                 Some(Cast::Tag) => tag(name),
-                Some(Cast::Field) => field(name).map_or(Expr::Literal(Scalar::Null), Expr::Slot),
+                Some(Cast::Field) => field(name).map_or(Expr::Literal(Scalar::Null), own),
                 Some(Cast::Float) => typed(field(name), Type::Float),
                 Some(Cast::Integer) => typed(field(name), Type::Integer),
                 Some(Cast::Unsigned) => typed(field(name), Type::Unsigned),
                 Some(Cast::String) => typed(field(name), Type::String),
                 Some(Cast::Boolean) => typed(field(name), Type::Boolean),
-                None => field(name).map_or_else(|| tag(name), Expr::Slot),
+                None => field(name).map_or_else(|| tag(name), own),
             }
         }
         ast::Expr::Call(call) => match Math::named(&call.name.name) {

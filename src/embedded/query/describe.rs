@@ -1,6 +1,9 @@
 //! Expressions as 1.x prints them in its messages.
 
-use crate::influxql::ast::{BinaryOp, Cast, Expr, Value, WildcardKind};
+use crate::influxql::{
+    ast::{BinaryOp, Cast, Expr, Value, WildcardKind},
+    quote_ident,
+};
 
 /// The expression's text.
 pub(super) fn expr(expr: &Expr) -> String {
@@ -19,7 +22,7 @@ pub(super) fn typed(node: &Expr, kind: &dyn Fn(&crate::influxql::ast::VarRef) ->
         Expr::Literal(literal) => match &literal.value {
             Value::Boolean(value) => value.to_string(),
             Value::Duration(value) => format!("{value}ns"),
-            Value::Float(value) => format!("{value}"),
+            Value::Float(value) => format!("{value:.3}"),
             Value::Integer(value) => value.to_string(),
             Value::String(value) => format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
             Value::Unsigned(value) => value.to_string(),
@@ -37,8 +40,7 @@ pub(super) fn typed(node: &Expr, kind: &dyn Fn(&crate::influxql::ast::VarRef) ->
 }
 
 fn name(name: &str) -> String {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty();
-    if plain && !name.starts_with(|c: char| c.is_ascii_digit()) { name.into() } else { format!("{name:?}") }
+    quote_ident(name)
 }
 
 /// A node as Go prints it for programmers, which 1.x does in some messages.

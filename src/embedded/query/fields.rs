@@ -152,12 +152,13 @@ struct Item {
     alias: Option<Box<str>>,
 }
 
-/// Expands, names and types the selected columns.
+/// Expands, names and types the selected columns. In a subquery, operators take what they don't know for nothing.
 pub(super) fn resolve(
     ast: &ast::Select,
     catalog: &Catalog,
     dimensions: &[Box<str>],
     windows: Option<&Windows>,
+    subquery: bool,
 ) -> Result<Fields, Error> {
     let mut time_name: Box<str> = "time".into();
     let mut items = Vec::new();
@@ -181,6 +182,10 @@ pub(super) fn resolve(
         expand(&field.expr, alias, &all, &mut items)?;
     }
 
+    // The types of all columns come before what is wrong with the functions of one.
+    if !subquery {
+        items.iter().try_for_each(|item| typed(&item.expr, catalog).map(|_| ()))?;
+    }
     let mut builder = Builder { catalog, windows, refs: Vec::new(), calls: Vec::new() };
     let mut exprs = Vec::with_capacity(items.len());
     for item in &items {
@@ -188,9 +193,42 @@ pub(super) fn resolve(
     }
     let names = names(&items, &time_name);
     let refs = builder.refs.len();
-    let columns =
-        exprs.into_iter().zip(names).map(|((expr, kind), name)| Column { name, expr: shift_calls(expr, refs), kind }).collect();
+    let kinds: Vec<Type> = builder.refs.iter().map(|r| r.kind).chain(builder.calls.iter().map(|call| call.output)).collect();
+    let columns = exprs
+        .into_iter()
+        .zip(names)
+        .map(|((expr, kind), name)| {
+            let expr = shift_calls(expr, refs);
+            Column { name, outside: outside(&expr, &kinds), expr, kind }
+        })
+        .collect();
     Ok(Fields { refs: builder.refs, calls: builder.calls, columns, time_name })
+}
+
+/// The type that a query around this one takes an expression for, given those of its slots.
+fn outside(expr: &Expr, slots: &[Type]) -> Type {
+    match expr {
+        Expr::Slot(slot) => slots.get(*slot).copied().unwrap_or(Type::Unknown),
+        Expr::Literal(value) => match value {
+            Scalar::Null => Type::Unknown,
+            Scalar::Float(_) => Type::Float,
+            Scalar::Integer(_) => Type::Integer,
+            Scalar::Unsigned(_) => Type::Unsigned,
+            Scalar::String(_) => Type::String,
+            Scalar::Boolean(_) => Type::Boolean,
+        },
+        Expr::Cast(_, kind) => *kind,
+        Expr::NonEmpty(inner) => outside(inner, slots),
+        Expr::Match { .. } => Type::Boolean,
+        Expr::Math(_, args) => args.first().map_or(Type::Unknown, |arg| outside(arg, slots)),
+        Expr::Binary(op, left, right) => match (outside(left, slots), outside(right, slots)) {
+            (Type::Integer, Type::Integer) if *op == BinaryOp::Div => Type::Float,
+            (Type::Unknown, kind) | (kind, Type::Unknown) => kind,
+            (left, right) if left == right => left,
+            (left, right) if left.is_number() && right.is_number() => Type::Float,
+            _ => Type::Unknown,
+        },
+    }
 }
 
 /// Replaces `*` and regular expressions, also as first argument of a call.
@@ -365,7 +403,9 @@ impl Builder<'_> {
             ast::Expr::Literal(literal) => match &literal.value {
                 Value::Boolean(value) => (Expr::Literal(Scalar::Boolean(*value)), Type::Boolean),
                 Value::Float(value) => (Expr::Literal(Scalar::Float(*value)), Type::Float),
-                Value::Integer(value) | Value::Duration(value) => (Expr::Literal(Scalar::Integer(*value)), Type::Integer),
+                Value::Integer(value) => (Expr::Literal(Scalar::Integer(*value)), Type::Integer),
+                // Nothing is reckoned with durations here.
+                Value::Duration(_) => (Expr::Literal(Scalar::Null), Type::Unknown),
                 Value::Unsigned(value) => (Expr::Literal(Scalar::Unsigned(*value)), Type::Unsigned),
                 Value::String(value) => (Expr::Literal(Scalar::String((**value).into())), Type::String),
             },
@@ -389,8 +429,7 @@ impl Builder<'_> {
             ast::Expr::Binary(binary) => {
                 let (left, left_kind) = self.expr(&binary.left)?;
                 let (right, right_kind) = self.expr(&binary.right)?;
-                let kind = result_type(binary, left_kind, right_kind)
-                    .map_err(|why| Error::invalid(format!("type error: {}: {why}", resolve::typed_text(expr, self.catalog))))?;
+                let kind = result_type(binary, left_kind, right_kind).unwrap_or(Type::Unknown);
                 (Expr::Binary(binary.op, Box::new(left), Box::new(right)), kind)
             }
             ast::Expr::Regex(_) => return Err(Error::invalid("unable to use regex in a binary expression")),
@@ -406,6 +445,36 @@ impl Builder<'_> {
         });
         (Expr::Slot(CALLS + slot), kind)
     }
+}
+
+/// The type of an expression as far as its names tell.
+fn typed(expr: &ast::Expr, catalog: &Catalog) -> Result<Type, Error> {
+    Ok(match expr {
+        ast::Expr::Paren(inner, _) => typed(inner, catalog)?,
+        ast::Expr::VarRef(reference) => kind_of(reference, catalog),
+        ast::Expr::Distinct(ident) => catalog.kind(&ident.name),
+        ast::Expr::Literal(literal) => match &literal.value {
+            Value::Boolean(_) => Type::Boolean,
+            Value::Float(_) => Type::Float,
+            Value::Integer(_) => Type::Integer,
+            Value::Unsigned(_) => Type::Unsigned,
+            Value::String(_) => Type::String,
+            Value::Duration(_) => Type::Unknown,
+        },
+        ast::Expr::Call(call) => {
+            let args = call.args.iter().map(|arg| typed(arg, catalog)).collect::<Result<Vec<_>, _>>()?;
+            match Math::named(&call.name.name) {
+                Some(math) => math.result(&args),
+                None => functions::result_type(&call.name.name, args.first().copied().unwrap_or(Type::Unknown)),
+            }
+        }
+        ast::Expr::Binary(binary) => {
+            let (left, right) = (typed(&binary.left, catalog)?, typed(&binary.right, catalog)?);
+            result_type(binary, left, right)
+                .map_err(|why| Error::invalid(format!("type error: {}: {why}", resolve::typed_text(expr, catalog))))?
+        }
+        ast::Expr::Regex(_) | ast::Expr::Wildcard(..) => Type::Unknown,
+    })
 }
 
 /// The type of `left op right`, or why there is none.

@@ -294,3 +294,20 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
     };
     Ok(Call { function, arg, input, output })
 }
+
+/// The type of a call's result by its name and its first argument's type, as far as expressions around it go.
+pub(super) fn result_type(name: &str, arg: Type) -> Type {
+    match name.to_ascii_lowercase().as_str() {
+        "count" | "elapsed" => Type::Integer,
+        "mean"
+        | "median"
+        | "integral"
+        | "stddev"
+        | "derivative"
+        | "non_negative_derivative"
+        | "moving_average"
+        | "holt_winters"
+        | "holt_winters_with_fit" => Type::Float,
+        _ => arg,
+    }
+}

@@ -31,6 +31,8 @@ pub(super) struct Select {
     pub(super) windows: Option<Windows>,
     /// Tags of `GROUP BY`, sorted.
     pub(super) dimensions: Vec<Box<str>>,
+    /// Tags whose combinations `SLIMIT` counts: those of the outermost query, sorted.
+    pub(super) limited_by: Vec<Box<str>>,
     pub(super) fill: Fill,
     pub(super) ascending: bool,
     pub(super) limits: Limits4,
@@ -55,6 +57,7 @@ impl Select {
             time: self.time,
             windows: self.windows.clone(),
             dimensions: self.dimensions.clone(),
+            limited_by: self.limited_by.clone(),
             fill: self.fill.clone(),
             ascending: self.ascending,
             limits: self.limits,
@@ -66,6 +69,7 @@ impl Select {
     pub(super) fn group_by_too(&mut self, dimensions: &[Box<str>]) {
         let all: std::collections::BTreeSet<Box<str>> = self.dimensions.iter().chain(dimensions).cloned().collect();
         self.dimensions = all.into_iter().collect();
+        self.limited_by = dimensions.to_vec();
         for table in self.sources.iter_mut().flat_map(|source| &mut source.tables) {
             if let Reader::Subquery(inner) = &mut table.reader {
                 inner.group_by_too(dimensions);
@@ -134,6 +138,8 @@ pub(super) struct Column {
     pub(super) name: Box<str>,
     pub(super) expr: Expr,
     pub(super) kind: Type,
+    /// What a query around this one takes it for: mathematical functions seem to give what they take.
+    pub(super) outside: Type,
 }
 
 /// A call of an aggregate, a selector or a transformation.

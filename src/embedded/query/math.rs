@@ -77,7 +77,6 @@ impl Math {
     pub(super) fn result(self, args: &[Type]) -> Type {
         match args {
             [arg] if self.keeps_type() => *arg,
-            [Type::Integer | Type::Unsigned, Type::Integer | Type::Unsigned] if self == Self::Pow => args[0],
             _ => Type::Float,
         }
     }
@@ -128,8 +127,6 @@ impl Math {
     }
 
     fn binary(self, a: &ArrayRef, b: &ArrayRef) -> ArrayRef {
-        let integers = *a.data_type() != DataType::Float64 && *b.data_type() != DataType::Float64;
-        let kind = if *a.data_type() == DataType::UInt64 { Type::Unsigned } else { Type::Integer };
         let (a, b) = (cast_or_null(a, Type::Float), cast_or_null(b, Type::Float));
         let (a, b): (&Float64Array, &Float64Array) = (down(&a), down(&b));
         let f: fn(f64, f64) -> f64 = match self {
@@ -140,9 +137,6 @@ impl Math {
         };
         let values: Vec<_> = a.values().iter().zip(b.values()).map(|(a, b)| f(*a, *b)).collect();
         let result = Float64Array::new(values.into(), NullBuffer::union(a.nulls(), b.nulls()));
-        if integers && self == Self::Pow {
-            return cast_or_null(&(Arc::new(result) as ArrayRef), kind);
-        }
         not_a_number_is_null(result)
     }
 }

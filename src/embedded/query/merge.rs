@@ -17,30 +17,44 @@ pub(super) struct Merge<'a> {
     pieces: &'a [Rows],
     /// Columns that decide between equal times while they hold texts, by name.
     ties: &'a [usize],
+    /// Whether their tags decide instead.
+    by_tags: bool,
     descending: bool,
     heap: Vec<Cursor>,
 }
 
 impl<'a> Merge<'a> {
     /// Merges `pieces`, whose series are sorted as 1.x sorts series keys.
-    pub(super) fn new(pieces: &'a [Rows], ties: &'a [usize], descending: bool) -> Self {
-        let mut heap: Vec<Cursor> = Vec::new();
+    pub(super) fn new(pieces: &'a [Rows], ties: &'a [usize], by_tags: bool, descending: bool) -> Self {
+        let mut series: Vec<Vec<usize>> = Vec::new();
         let mut last: Option<&Rows> = None;
         for (i, piece) in pieces.iter().enumerate() {
-            match heap.last_mut() {
-                Some(cursor) if last.is_some_and(|last| last.tags == piece.tags) => cursor.pieces.push(i),
-                _ => heap.push(Cursor { pieces: vec![i], at: (0, 0) }),
+            match series.last_mut() {
+                Some(series) if last.is_some_and(|last| last.tags == piece.tags) => series.push(i),
+                _ => series.push(vec![i]),
             }
             last = Some(piece);
         }
         if descending {
-            heap.reverse();
+            series.reverse();
+        }
+        Self::of(pieces, series, ties, by_tags, descending)
+    }
+
+    /// Merges `pieces`, each on its own, in this order.
+    pub(super) fn sources(pieces: &'a [Rows], ties: &'a [usize], descending: bool) -> Self {
+        Self::of(pieces, (0..pieces.len()).map(|i| vec![i]).collect(), ties, false, descending)
+    }
+
+    fn of(pieces: &'a [Rows], series: Vec<Vec<usize>>, ties: &'a [usize], by_tags: bool, descending: bool) -> Self {
+        let mut heap: Vec<Cursor> = series.into_iter().map(|pieces| Cursor { pieces, at: (0, 0) }).collect();
+        if descending {
             for cursor in &mut heap {
                 cursor.pieces.reverse();
                 cursor.at.1 = pieces[cursor.pieces[0]].time.len() - 1;
             }
         }
-        let mut merge = Self { pieces, ties, descending, heap };
+        let mut merge = Self { pieces, ties, by_tags, descending, heap };
         for i in (0..merge.heap.len() / 2).rev() {
             merge.down(i, merge.heap.len());
         }
@@ -51,6 +65,9 @@ impl<'a> Merge<'a> {
         let (a_piece, a_row) = (&self.pieces[a.pieces[a.at.0]], a.at.1);
         let (b_piece, b_row) = (&self.pieces[b.pieces[b.at.0]], b.at.1);
         let mut order = a_piece.time.value(a_row).cmp(&b_piece.time.value(b_row));
+        if self.by_tags && order == Ordering::Equal {
+            order = a_piece.tags.cmp(&b_piece.tags);
+        }
         for column in self.ties {
             if order != Ordering::Equal {
                 break;

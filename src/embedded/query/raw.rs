@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 
 use super::{
     context::Budget,
-    ir::{Fill, Select, Source, Table},
+    ir::{Fill, Place, Reader, Ref, Select, Source},
     merge::Merge,
     output::Output,
     rows::{self, Column, Key, Rows, Wanted},
@@ -21,27 +21,32 @@ const CHUNK: usize = 4096;
 pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<(), Error> {
     let descending = !select.ascending;
     let wanted = Wanted { time: select.time, descending, selected_only: true };
-    let groups = rows::limited(select, source)?;
+    let limited = rows::limited(select, source)?;
     let limit = Remaining::of(select);
     // Only so many points of a series can be among the first of its group.
     let most = limit.skip.saturating_add(limit.take);
-    // Partitions of several buckets overlap: then all of them are merged as one.
+    // Sources overlap in time: each is merged first, then all of them.
     let streams = select.dimensions.is_empty() && source.tables.len() == 1;
     let mut state =
         Partitions { select, source, budget, output, ties: ties(select), groups: BTreeMap::new(), last: None, streams };
-    for table in &source.tables {
-        if !table.places.iter().zip(&select.refs).any(|(place, r)| r.selected && matches!(place, super::ir::Place::Field(_))) {
+    for (number, table) in source.tables.iter().enumerate() {
+        let found = |place: &Place| match table.reader {
+            Reader::Tables(_) => matches!(place, Place::Field(_)),
+            Reader::Subquery(_) => true,
+        };
+        let known = |(place, r): (&Place, &Ref)| r.selected && r.kind != Type::Unknown && found(place);
+        if !table.places.iter().zip(&select.refs).any(known) {
             continue;
         }
         state.last = None;
         let more = rows::scan(select, table, &source.name, wanted, budget, &mut |rows| {
-            let key = rows::key(&rows.tags, table);
-            if groups.as_ref().is_some_and(|groups| !groups.contains(&key)) {
+            if limited.as_ref().is_some_and(|limited| !limited.has(table, &rows.tags)) {
                 return Ok(true);
             }
+            let key = rows::key(&rows.tags, table);
             let len = rows.time.len();
             let rows = if len > most { rows.slice(if descending { len - most } else { 0 }, most) } else { rows };
-            state.add(table, key, rows)
+            state.add(number, key, rows)
         })?;
         if !more {
             break;
@@ -75,8 +80,8 @@ fn ties(select: &Select) -> Vec<usize> {
 }
 
 struct Group {
-    /// Partitions that are complete, and the one that is coming in.
-    partitions: Vec<Vec<Rows>>,
+    /// Of each source, the partitions that are complete and the one that is coming in.
+    sources: Vec<Vec<Vec<Rows>>>,
     remaining: Remaining,
     last: Vec<Scalar>,
 }
@@ -94,7 +99,7 @@ struct Partitions<'a, 'o, 'b> {
 
 impl Partitions<'_, '_, '_> {
     /// Takes in points of a series; `false` when no more are needed.
-    fn add(&mut self, table: &Table, key: Key, rows: Rows) -> Result<bool, Error> {
+    fn add(&mut self, number: usize, key: Key, rows: Rows) -> Result<bool, Error> {
         // Series come sorted: one that isn't behind the last one begins the next partition.
         let next = self.last.as_ref().is_some_and(|last| rows.tags < *last);
         self.last = Some(Arc::clone(&rows.tags));
@@ -103,19 +108,22 @@ impl Partitions<'_, '_, '_> {
             if self.groups.values().all(|group| group.remaining.take == 0) {
                 return Ok(false);
             }
-        } else if next && self.source.tables.len() == 1 {
-            self.groups.values_mut().filter(|group| !group.partitions.last().is_some_and(Vec::is_empty)).for_each(|group| {
-                group.partitions.push(Vec::new());
-            });
+        } else if next {
+            for partitions in self.groups.values_mut().map(|group| &mut group.sources[number]) {
+                if !partitions.last().is_some_and(Vec::is_empty) {
+                    partitions.push(Vec::new());
+                }
+            }
         }
-        let _ = table;
+        let sources = self.source.tables.len();
         let group = self.groups.entry(key).or_insert_with(|| Group {
-            partitions: vec![Vec::new()],
+            sources: (0..sources).map(|_| vec![Vec::new()]).collect(),
             remaining: Remaining::of(self.select),
             last: vec![Scalar::Null; self.select.refs.len()],
         });
+        let partitions = &mut group.sources[number];
         // Enough in the partitions before?
-        if let Some((_, complete)) = group.partitions.split_last() {
+        if let Some((_, complete)) = partitions.split_last() {
             let needed = group.remaining.skip.saturating_add(group.remaining.take);
             let have: usize = complete.iter().flatten().map(|rows| rows.time.len()).sum();
             if have >= needed {
@@ -123,7 +131,7 @@ impl Partitions<'_, '_, '_> {
             }
         }
         self.budget.take(rows.bytes())?;
-        if let Some(partition) = group.partitions.last_mut() {
+        if let Some(partition) = partitions.last_mut() {
             partition.push(rows);
         }
         Ok(true)
@@ -139,31 +147,84 @@ impl Partitions<'_, '_, '_> {
             if self.select.ascending { Box::new(keys.into_iter()) } else { Box::new(keys.into_iter().rev()) };
         for key in keys {
             let Some(mut group) = self.groups.remove(&key) else { continue };
-            for partition in std::mem::take(&mut group.partitions) {
-                self.emit(&key, &mut group, partition)?;
+            let mut sources = std::mem::take(&mut group.sources);
+            let full = |source: &Vec<Vec<Rows>>| source.iter().any(|partition| !partition.is_empty());
+            if sources.iter().filter(|source| full(source)).count() > 1 {
+                self.emit_sources(&key, &mut group, sources)?;
+            } else if let Some(number) = sources.iter().position(full) {
+                for partition in std::mem::take(&mut sources[number]) {
+                    self.emit(&key, &mut group, number, partition)?;
+                }
             }
             if self.streams {
-                group.partitions.push(Vec::new());
+                group.sources = vec![vec![Vec::new()]];
                 self.groups.insert(key, group);
             }
         }
         Ok(())
     }
 
-    /// Merges the series of a partition and hands their points on.
-    fn emit(&mut self, key: &Key, group: &mut Group, mut partition: Vec<Rows>) -> Result<(), Error> {
-        let bytes: usize = partition.iter().map(Rows::bytes).sum();
-        if let Some(table) = self.source.tables.first() {
-            // 1.x sorts series by the text of their keys, in which missing tags don't stand.
-            let text = |rows: &Rows| -> String {
-                let tags = table.schema.tags.iter().zip(rows.tags.iter()).filter(|(_, value)| !value.is_empty());
-                tags.map(|(name, value)| format!(",{name}={value}")).collect()
-            };
-            if partition.iter().any(|rows| rows.tags.iter().any(|value| value.is_empty())) && self.source.tables.len() == 1 {
-                partition.sort_by_cached_key(text);
+    /// Merges several sources, each merged itself.
+    fn emit_sources(&mut self, key: &Key, group: &mut Group, sources: Vec<Vec<Vec<Rows>>>) -> Result<(), Error> {
+        let mut merged = Vec::new();
+        let mut bytes = 0;
+        for (number, partitions) in sources.into_iter().enumerate() {
+            let (mut pieces, mut indices) = (Vec::new(), Vec::new());
+            for partition in partitions.into_iter().filter(|partition| !partition.is_empty()) {
+                let partition = self.sorted(number, partition);
+                let from = pieces.len();
+                let merge = Merge::new(&partition, &self.ties, self.by_tags(number), !self.select.ascending);
+                indices.extend(merge.map(|(piece, row)| (from + piece, row)));
+                pieces.extend(partition);
             }
+            bytes += pieces.iter().map(Rows::bytes).sum::<usize>();
+            let Some(first) = pieces.first() else { continue };
+            // The merge takes pieces that ascend.
+            if !self.select.ascending {
+                indices.reverse();
+            }
+            let (time, slots) = self.picked(&pieces, &indices)?;
+            let columns = slots.into_iter().map(Column::Field).collect();
+            merged.push(Rows { tags: Arc::clone(&first.tags), time, columns });
         }
-        let pieces = partition;
+        let ties = self.ties.clone();
+        self.hand_on_all(key, group, &merged, Merge::sources(&merged, &ties, !self.select.ascending))?;
+        self.budget.give_back(bytes);
+        Ok(())
+    }
+
+    /// The series of a partition in the order in which 1.x sorts them.
+    fn sorted(&self, number: usize, mut partition: Vec<Rows>) -> Vec<Rows> {
+        // 1.x sorts series by the text of their keys, in which missing tags don't stand.
+        let table = &self.source.tables[number];
+        let text = |rows: &Rows| -> String {
+            let tags = table.schema.tags.iter().zip(rows.tags.iter()).filter(|(_, value)| !value.is_empty());
+            tags.map(|(name, value)| format!(",{name}={value}")).collect()
+        };
+        if matches!(table.reader, Reader::Tables(_))
+            && partition.iter().any(|rows| rows.tags.iter().any(|value| value.is_empty()))
+        {
+            partition.sort_by_cached_key(text);
+        }
+        partition
+    }
+
+    /// Whether points at the same time are sorted by their groups: what a subquery's calls give is.
+    fn by_tags(&self, number: usize) -> bool {
+        matches!(&self.source.tables[number].reader, Reader::Subquery(inner) if !inner.calls.is_empty())
+    }
+
+    /// Time and slots of picked rows.
+    fn picked(&self, pieces: &[Rows], indices: &[(usize, usize)]) -> Result<(Int64Array, Vec<ArrayRef>), Error> {
+        let time = Int64Array::from_iter_values(indices.iter().map(|(piece, row)| pieces[*piece].time.value(*row)));
+        let slots = (0..self.select.refs.len()).map(|slot| gather(pieces, slot, self.select.refs[slot].kind, indices));
+        Ok((time, slots.collect::<Result<Vec<_>, Error>>()?))
+    }
+
+    /// Merges the series of a partition and hands their points on.
+    fn emit(&mut self, key: &Key, group: &mut Group, number: usize, partition: Vec<Rows>) -> Result<(), Error> {
+        let bytes: usize = partition.iter().map(Rows::bytes).sum();
+        let pieces = self.sorted(number, partition);
         if let [rows] = &pieces[..]
             && self.select.ascending
         {
@@ -181,32 +242,35 @@ impl Partitions<'_, '_, '_> {
             }
         } else {
             let ties = self.ties.clone();
-            let mut merge = Merge::new(&pieces, &ties, !self.select.ascending);
-            let mut indices = Vec::with_capacity(CHUNK);
-            while group.remaining.take > 0 {
-                indices.clear();
-                for item in merge.by_ref() {
-                    if group.remaining.skip > 0 {
-                        group.remaining.skip -= 1;
-                        continue;
-                    }
-                    indices.push(item);
-                    if indices.len() >= CHUNK.min(group.remaining.take) {
-                        break;
-                    }
-                }
-                if indices.is_empty() {
-                    break;
-                }
-                self.budget.check()?;
-                let time = Int64Array::from_iter_values(indices.iter().map(|(piece, row)| pieces[*piece].time.value(*row)));
-                let slots = (0..self.select.refs.len())
-                    .map(|slot| gather(&pieces, slot, self.select.refs[slot].kind, &indices))
-                    .collect::<Result<Vec<_>, Error>>()?;
-                self.hand_on(key, group, time, slots)?;
-            }
+            let merge = Merge::new(&pieces, &ties, self.by_tags(number), !self.select.ascending);
+            self.hand_on_all(key, group, &pieces, merge)?;
         }
         self.budget.give_back(bytes);
+        Ok(())
+    }
+
+    /// Hands on what a merge gives.
+    fn hand_on_all(&mut self, key: &Key, group: &mut Group, pieces: &[Rows], mut merge: Merge<'_>) -> Result<(), Error> {
+        let mut indices = Vec::with_capacity(CHUNK);
+        while group.remaining.take > 0 {
+            indices.clear();
+            for item in merge.by_ref() {
+                if group.remaining.skip > 0 {
+                    group.remaining.skip -= 1;
+                    continue;
+                }
+                indices.push(item);
+                if indices.len() >= CHUNK.min(group.remaining.take) {
+                    break;
+                }
+            }
+            if indices.is_empty() {
+                break;
+            }
+            self.budget.check()?;
+            let (time, slots) = self.picked(pieces, &indices)?;
+            self.hand_on(key, group, time, slots)?;
+        }
         Ok(())
     }
 
@@ -249,7 +313,7 @@ fn filled(array: &ArrayRef, kind: Type, with: impl Fn(usize) -> Scalar) -> Array
 
 /// One column of the rows that were picked.
 fn gather(pieces: &[Rows], slot: usize, kind: Type, indices: &[(usize, usize)]) -> Result<ArrayRef, Error> {
-    if kind == Type::Tag {
+    if kind == Type::Tag && pieces.iter().any(|rows| matches!(rows.columns[slot], Column::Tag(_))) {
         let values = indices.iter().map(|(piece, _)| match &pieces[*piece].columns[slot] {
             Column::Tag(value) => value.as_deref(),
             _ => None,

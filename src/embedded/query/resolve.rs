@@ -43,7 +43,7 @@ impl Catalog {
 
     fn add(&mut self, schema: &Schema) {
         for (name, types) in &schema.fields {
-            let best = types.iter().map(|kind| Type::from(*kind)).min_by_key(|kind| kind.rank()).unwrap_or(Type::Unknown);
+            let best = best(types);
             self.fields
                 .entry(name.clone())
                 .and_modify(|kind| *kind = std::cmp::min_by_key(*kind, best, |kind| kind.rank()))
@@ -51,6 +51,11 @@ impl Catalog {
         }
         self.tags.extend(schema.tags.iter().cloned());
     }
+}
+
+/// The type of a field that has several.
+fn best(types: &[FieldType]) -> Type {
+    types.iter().map(|kind| Type::from(*kind)).min_by_key(|kind| kind.rank()).unwrap_or(Type::Unknown)
 }
 
 /// The measurements that `FROM` names, by name; those that don't exist are left out.
@@ -110,7 +115,12 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     let found = find(&measurements, context)?;
     let mut readers: BTreeMap<Arc<str>, Vec<(Reader, Arc<Schema>)>> = BTreeMap::new();
     for (name, tables) in found {
-        readers.insert(name, tables.into_iter().map(|(tables, schema)| (Reader::Tables(tables), schema)).collect());
+        let within = |(tables, schema): (Arc<dyn Tables>, Arc<Schema>)| {
+            let schema = tables.schema_within(&name, time.0..=time.1).unwrap_or(schema);
+            (Reader::Tables(tables), schema)
+        };
+        let tables = tables.into_iter().map(within).collect();
+        readers.insert(name, tables);
     }
     let as_parent = Parent {
         time,
@@ -132,7 +142,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     readers.values().flatten().for_each(|(_, schema)| catalog.add(schema));
 
     let dimensions = dimensions(ast, &catalog)?;
-    let fields = fields::resolve(ast, &catalog, &dimensions, windows.as_ref())?;
+    let fields = fields::resolve(ast, &catalog, &dimensions, windows.as_ref(), parent.is_some())?;
 
     if let (Some(windows), 1.., true) = (&windows, context.limits.max_buckets, time.0 > MIN_TIME && time.0 <= time.1) {
         let buckets = (i128::from(windows.of(time.1).0) - i128::from(windows.of(time.0).0)) / i128::from(windows.width) + 1;
@@ -163,6 +173,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         time_name: fields.time_name,
         time,
         windows,
+        limited_by: dimensions.clone(),
         dimensions,
         fill: match ast.fill {
             // What surrounds a subquery would drop the nulls anyway.
@@ -222,11 +233,15 @@ fn windows(ast: &ast::Select, clock: Clock<'_>) -> Result<Option<Windows>, Error
         if windows.is_some() {
             return Err(Error::invalid("multiple time dimensions not allowed"));
         }
+        // As if it weren't there.
         if *interval <= 0 {
-            return Err(Error::invalid("time dimension must have a duration greater than zero"));
+            continue;
         }
         let offset = match offset {
             None => 0,
+            Some(offset @ ast::Expr::Literal(ast::Literal { value: ast::Value::String(_), .. })) => {
+                return Err(Error::invalid(format!("invalid time dimension offset: {offset}")));
+            }
             Some(offset) => time_range::offset(offset, *interval, clock)?,
         };
         windows = Some(Windows { width: *interval, offset, zone: clock.zone.cloned() });
@@ -289,7 +304,12 @@ fn table(
         Some(condition) => {
             // Fields get their numbers first; tags follow when all fields are known.
             let measurement = matches!(reader, Reader::Tables(_)).then_some(name);
-            let bound = condition::bind(condition, &mut condition::Names { field: &mut field, tag: &tag, measurement })?;
+            let mixed = |name: &str| match schema.fields.iter().find(|(field, _)| **field == *name) {
+                Some((_, types)) if types.len() > 1 => Some(best(types)),
+                _ => None,
+            };
+            let mut names = condition::Names { field: &mut field, mixed: &mixed, tag: &tag, measurement };
+            let bound = condition::bind(condition, &mut names)?;
             Some(Arc::new(bound.place_tags(fields.len())))
         }
         None => None,
@@ -309,7 +329,7 @@ fn output_schema(select: &Select) -> Schema {
     let mut fields: BTreeMap<Box<str>, Vec<FieldType>> = BTreeMap::new();
     for column in &select.columns {
         fields.entry(column.name.clone()).or_insert_with(|| {
-            vec![match column.kind {
+            vec![match column.outside {
                 Type::Float | Type::Unknown => FieldType::Float,
                 Type::Integer => FieldType::Integer,
                 Type::Unsigned => FieldType::Unsigned,

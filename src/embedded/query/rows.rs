@@ -1,6 +1,9 @@
 //! Points of a table as the operators want them: filtered by `WHERE`, each wanted column with its type.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray};
 use arrow_buffer::BooleanBuffer;
@@ -131,7 +134,9 @@ pub(super) fn scan(
     budget: &Budget<'_>,
     each: &mut dyn FnMut(Rows) -> Result<bool, Error>,
 ) -> Result<bool, Error> {
-    if table.fields.is_empty() || wanted.time.0 > wanted.time.1 {
+    // Without a field there are no points; a subquery's rows are there all the same.
+    let subquery = matches!(table.reader, Reader::Subquery(_));
+    if table.fields.is_empty() && !subquery || wanted.time.0 > wanted.time.1 {
         return Ok(true);
     }
     let fields = table.fields.len();
@@ -168,7 +173,6 @@ pub(super) fn scan(
         let Some(series) = &series else { continue };
         let Some(rows) = rows(batch, series, select, table) else { continue };
         // A subquery's rows stay, whatever is in them.
-        let subquery = matches!(table.reader, Reader::Subquery(_));
         let rows = if wanted.selected_only && !subquery { with_any(rows, &selected, others) } else { Some(rows) };
         if let Some(rows) = rows
             && !each(rows)?
@@ -328,8 +332,27 @@ impl Groups {
     }
 }
 
+/// What `SLIMIT` and `SOFFSET` leave.
+pub(super) struct Limited<'a> {
+    by: &'a [Box<str>],
+    groups: HashSet<Key>,
+}
+
+impl Limited<'_> {
+    /// Whether a series is among them.
+    pub(super) fn has(&self, table: &Table, tags: &[Box<str>]) -> bool {
+        self.groups.contains(&group_of(self.by, table, tags))
+    }
+}
+
+fn group_of(by: &[Box<str>], table: &Table, tags: &[Box<str>]) -> Key {
+    let value =
+        |tag| table.schema.tags.iter().position(|known| known == tag).map_or_else(Box::default, |place| tags[place].clone());
+    by.iter().map(value).collect()
+}
+
 /// Which groups `SLIMIT` and `SOFFSET` leave, told before anything is read; `None` for all of them.
-pub(super) fn limited(select: &Select, source: &super::ir::Source) -> Result<Option<std::collections::HashSet<Key>>, Error> {
+pub(super) fn limited<'a>(select: &'a Select, source: &super::ir::Source) -> Result<Option<Limited<'a>>, Error> {
     let limit = select.limits.slimit.filter(|limit| *limit > 0);
     let offset = select.limits.soffset.unwrap_or(0);
     if limit.is_none() && offset == 0 {
@@ -346,11 +369,11 @@ pub(super) fn limited(select: &Select, source: &super::ir::Source) -> Result<Opt
                     != Some(false)
             });
             if holds {
-                keys.insert(key(&tags, table));
+                keys.insert(group_of(&select.limited_by, table, &tags));
             }
         }
     }
     let offset = usize::try_from(offset).unwrap_or(usize::MAX);
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(Some(keys.into_iter().skip(offset).take(limit).collect()))
+    Ok(Some(Limited { by: &select.limited_by, groups: keys.into_iter().skip(offset).take(limit).collect() }))
 }

@@ -122,7 +122,7 @@ impl Scalar {
         match (self, to) {
             (Self::Integer(v), Type::Float) => Self::Float(*v as f64),
             (Self::Unsigned(v), Type::Float) => Self::Float(*v as f64),
-            (Self::Float(v), Type::Integer) => Self::Integer(*v as i64),
+            (Self::Float(v), Type::Integer) => Self::Integer(truncated(*v)),
             (Self::Unsigned(v), Type::Integer) => Self::Integer(*v as i64),
             (Self::Float(v), Type::Unsigned) => Self::Unsigned(*v as u64),
             (Self::Integer(v), Type::Unsigned) => Self::Unsigned(*v as u64),
@@ -138,6 +138,12 @@ impl Scalar {
     fn bytes(&self) -> usize {
         size_of::<Self>() + if let Self::String(value) = self { value.len() } else { 0 }
     }
+}
+
+/// A float as an integer, as 1.x's processors do it: what doesn't fit becomes the smallest.
+fn truncated(value: f64) -> i64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
 /// Bytes that a row of values takes.
@@ -190,7 +196,7 @@ pub(super) fn cast(array: &ArrayRef, to: Type) -> Option<ArrayRef> {
     Some(match (from, to) {
         (DataType::Int64, Type::Float) => Arc::new(down::<Int64Array>(array).unary::<_, Float64Type>(|v| v as f64)),
         (DataType::UInt64, Type::Float) => Arc::new(down::<UInt64Array>(array).unary::<_, Float64Type>(|v| v as f64)),
-        (DataType::Float64, Type::Integer) => Arc::new(down::<Float64Array>(array).unary::<_, Int64Type>(|v| v as i64)),
+        (DataType::Float64, Type::Integer) => Arc::new(down::<Float64Array>(array).unary::<_, Int64Type>(truncated)),
         (DataType::UInt64, Type::Integer) => Arc::new(down::<UInt64Array>(array).unary::<_, Int64Type>(|v| v as i64)),
         (DataType::Float64, Type::Unsigned) => Arc::new(down::<Float64Array>(array).unary::<_, UInt64Type>(|v| v as u64)),
         (DataType::Int64, Type::Unsigned) => Arc::new(down::<Int64Array>(array).unary::<_, UInt64Type>(|v| v as u64)),

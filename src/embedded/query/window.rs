@@ -40,15 +40,15 @@ impl Windows {
         let into = time.wrapping_add(zone).rem_euclid(self.width);
 
         let mut start = if MIN_TIME + into >= time { MIN_TIME } else { time - into };
-        start = start.saturating_add(self.offset);
         let changed = zone - if self.zone.is_some() { self.zone_offset(start) } else { zone };
         if changed != 0 && changed.abs() < self.width {
             start += changed;
         }
+        // Only now, as in 1.x: a shifted window follows the clocks at the start of the one that isn't.
+        start = start.saturating_add(self.offset);
 
         let left = self.width - into;
         let mut end = if MAX_TIME - left <= time { MAX_TIME } else { time + left };
-        end = end.saturating_add(self.offset);
         if self.zone.is_some() {
             let at_end = self.zone_offset(end);
             let changed = zone - at_end;
@@ -57,6 +57,7 @@ impl Windows {
                 end += changed;
             }
         }
+        end = end.saturating_add(self.offset);
         (start, end)
     }
 

@@ -4,7 +4,7 @@ mod merge;
 mod source;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::RangeInclusive,
     sync::Arc,
 };
@@ -15,7 +15,7 @@ use super::{
     buffer::{BucketView, PartitionView, widen},
     parquet::Files,
 };
-use crate::error::Error;
+use crate::{error::Error, lineprotocol::FieldType};
 
 /// One bucket at one moment.
 #[derive(Debug)]
@@ -44,6 +44,29 @@ impl Tables for Snapshot {
 
     fn schema(&self, measurement: &str) -> Option<Arc<Schema>> {
         self.view.tables.get(measurement).map(|table| Arc::clone(&table.schema))
+    }
+
+    fn schema_within(&self, measurement: &str, time: RangeInclusive<i64>) -> Option<Arc<Schema>> {
+        let table = self.view.tables.get(measurement)?;
+        let partitions = self.touched(measurement, &time);
+        if partitions.len() == table.partitions.len() {
+            return Some(Arc::clone(&table.schema));
+        }
+        let mut fields: BTreeMap<Box<str>, BTreeSet<FieldType>> = BTreeMap::new();
+        for partition in &partitions {
+            for file in &partition.files {
+                for field in &file.record.fields {
+                    fields.entry(field.name.clone()).or_default().insert(field.field_type);
+                }
+            }
+            for piece in &partition.pieces {
+                for field in &piece.run().fields {
+                    fields.entry(field.name.clone()).or_default().insert(field.field_type);
+                }
+            }
+        }
+        let fields = fields.into_iter().map(|(name, types)| (name, types.into_iter().collect())).collect();
+        Some(Arc::new(Schema { tags: table.schema.tags.clone(), fields }))
     }
 
     fn scan(&self, scan: Scan) -> Result<Box<dyn Iterator<Item = Result<SeriesBatch, Error>> + Send>, Error> {

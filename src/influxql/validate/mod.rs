@@ -82,7 +82,7 @@ fn checked(select: &Select, outer: Option<(&Select, Option<i64>)>) -> Result {
         }
     }
     let own = select.group_by.iter().find_map(|dimension| match dimension {
-        Dimension::Time { interval, .. } => Some(*interval),
+        Dimension::Time { interval, .. } if *interval > 0 => Some(*interval),
         _ => None,
     });
     let descends = |select: &Select| select.order_by.is_some_and(|order| order.descending);
