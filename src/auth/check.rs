@@ -5,16 +5,13 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::extract::NO_CREDENTIAL;
+use super::extract::{NO_CREDENTIAL, UNKNOWN};
 use crate::{
     access::Identity,
     config::{AuthMode, Backend, Config, Token},
     error::{Error, Kind},
     types::Secret,
 };
-
-/// 1.x's text for a credential that nobody knows; clients look for it.
-const UNKNOWN: &str = "authorization failed";
 
 /// Who somebody with this credential is. `open` paths need none, and there it isn't even looked at.
 ///

@@ -24,6 +24,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// 1.x's text for a request without a credential or with one that can't be read.
 pub(super) const NO_CREDENTIAL: &str = "unable to parse authentication credentials";
 
+/// 1.x's text for a credential that nobody knows; clients look for it.
+pub(super) const UNKNOWN: &str = "authorization failed";
+
 /// Takes the credential out of URL and headers; afterwards neither holds one. Where v1's endpoints don't stand, `u` and `p` may be
 /// parameters of the host's: they count there only for somebody who has to say who they are (`asked`) and has no header for it.
 ///
@@ -97,7 +100,12 @@ fn from_header(header: &[u8]) -> Result<Option<Secret>, Error> {
         rest.into()
     } else if scheme.eq_ignore_ascii_case("basic") {
         let plain = BASE64.decode(rest).ok().and_then(|plain| String::from_utf8(plain).ok()).ok_or_else(malformed)?;
-        plain.split_once(':').ok_or_else(malformed)?.1.to_owned().into()
+        let password = plain.split_once(':').ok_or_else(malformed)?.1;
+        if password.is_empty() {
+            // A user without a password is somebody whom nobody knows.
+            return Err(Error::new(Kind::Unauthorized, UNKNOWN));
+        }
+        password.to_owned().into()
     } else {
         return Err(malformed());
     };
@@ -140,7 +148,6 @@ mod tests {
             (&basic(":T"), Some("T")),
             (&basic("user:T:with:colons"), Some("T:with:colons")),
             (&basic("üser:pässwört"), Some("pässwört")),
-            (&basic("user:"), None),
             ("basic dTpU", Some("T")),
             // without its padding
             ("Basic dXNlcjpU", Some("T")),
@@ -148,6 +155,7 @@ mod tests {
         ] {
             assert_eq!(taken("/write?db=d", Some(header)).0, Ok(token.map(str::to_owned)), "{header}");
         }
+        assert_eq!(taken("/write?db=d", Some(&basic("user:"))).0, Err(UNKNOWN.to_owned()));
         for header in ["Digest x", "x", "", "Basic", "Basic !", &basic("no colon"), "Basic //8="] {
             assert_eq!(taken("/write?db=d", Some(header)).0, Err(NO_CREDENTIAL.to_owned()), "{header}");
         }

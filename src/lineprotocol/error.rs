@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MAX_KEY_LENGTH, MAX_TIME, MIN_TIME};
+use super::{FieldType, MAX_KEY_LENGTH, MAX_TIME, MIN_TIME};
 
 /// Bytes of an offending line that an error repeats; the rest of a longer one becomes `…`.
 const SHOWN: usize = 1024;
@@ -60,7 +60,16 @@ pub enum Reason {
     /// No field but `time`: the measurement's name. 1.x parses the line and drops the point.
     TimeField(Box<str>),
     /// The same field twice with different types. 1.x parses the line and drops the point.
-    FieldTypeConflict,
+    FieldTypeConflict {
+        /// The measurement's name.
+        measurement: Box<str>,
+        /// The field's name.
+        field: Box<str>,
+        /// The type of its second value.
+        given: FieldType,
+        /// The type of its first value.
+        first: FieldType,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -82,7 +91,6 @@ impl fmt::Display for Reason {
             Self::BadTimestamp => "bad timestamp",
             Self::TrailingText => "point is invalid",
             Self::InvalidUtf8 => "invalid UTF-8",
-            Self::FieldTypeConflict => "field type conflict",
             Self::IntegerRange(digits) => {
                 return write!(f, "unable to parse integer {digits}: strconv.ParseInt: parsing \"{digits}\": value out of range");
             }
@@ -96,6 +104,14 @@ impl fmt::Display for Reason {
             Self::TimestampRange(digits) => return write!(f, "strconv.ParseInt: parsing \"{digits}\": value out of range"),
             Self::TimeRange => return write!(f, "time outside range {MIN_TIME} - {MAX_TIME}"),
             Self::KeyTooLong(length) => return write!(f, "max key length exceeded: {length} > {MAX_KEY_LENGTH}"),
+            Self::FieldTypeConflict { measurement, field, given, first } => {
+                return write!(
+                    f,
+                    "field type conflict: input field \"{field}\" on measurement \"{measurement}\" is type {}, already exists as type {}",
+                    given.name(),
+                    first.name()
+                );
+            }
             Self::TimeTag(measurement) => {
                 return write!(f, "invalid tag key: input tag \"time\" on measurement \"{measurement}\" is invalid");
             }
@@ -138,7 +154,7 @@ impl<'a> LineError<'a> {
     /// message has no `unable to parse` in front.
     #[must_use]
     pub fn is_dropped_point(&self) -> bool {
-        matches!(self.reason, Reason::TimeTag(_) | Reason::TimeField(_) | Reason::FieldTypeConflict)
+        matches!(self.reason, Reason::TimeTag(_) | Reason::TimeField(_) | Reason::FieldTypeConflict { .. })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names that stand twice, and the name `time`.
 
-use std::{collections::HashMap, mem::discriminant};
+use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
@@ -27,7 +27,7 @@ pub(super) fn drop_time(fields: &mut SmallVec<[Field<'_>; 12]>) {
 }
 
 /// Keeps the last value of each field, at the place of the first.
-pub(super) fn unique_fields(fields: &mut SmallVec<[Field<'_>; 12]>) -> Result<(), Reason> {
+pub(super) fn unique_fields(measurement: &str, fields: &mut SmallVec<[Field<'_>; 12]>) -> Result<(), Reason> {
     let twice = if fields.len() <= FEW {
         fields.iter().enumerate().any(|(at, (key, _))| fields.iter().take(at).any(|(earlier, _)| earlier == key))
     } else {
@@ -42,7 +42,14 @@ pub(super) fn unique_fields(fields: &mut SmallVec<[Field<'_>; 12]>) -> Result<()
     for (key, value) in fields.drain(..) {
         let place = *places.entry(key.clone()).or_insert(kept.len());
         match kept.get_mut(place) {
-            Some((_, earlier)) if discriminant(earlier) != discriminant(&value) => return Err(Reason::FieldTypeConflict),
+            Some((_, earlier)) if earlier.field_type() != value.field_type() => {
+                return Err(Reason::FieldTypeConflict {
+                    measurement: measurement.into(),
+                    field: key.as_ref().into(),
+                    given: value.field_type(),
+                    first: earlier.field_type(),
+                });
+            }
             Some((_, earlier)) => *earlier = value,
             None => kept.push((key, value)),
         }

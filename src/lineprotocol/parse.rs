@@ -66,6 +66,8 @@ impl<'a> Iterator for Lines<'a> {
             if matches!(text.first(), None | Some(b'#')) {
                 continue;
             }
+            // Left in a string without its end, which takes all the rest of the body.
+            let text = text.strip_suffix(b"\n").unwrap_or(text);
             return Some(parse_line(text, number).and_then(|raw| raw.into_line(self.unit)).map_err(|reason| LineError {
                 number,
                 text,
@@ -108,7 +110,7 @@ impl<'a> RawLine<'a> {
         if self.line.fields.is_empty() {
             return Err(Reason::TimeField(measurement.as_ref().into()));
         }
-        unique_fields(&mut self.line.fields)?;
+        unique_fields(measurement, &mut self.line.fields)?;
         Ok(self.line)
     }
 }

@@ -118,7 +118,10 @@ fn mistakes_have_the_phrases_of_1x() {
         ("m f=1 -9223372036854775807", out_of_range),
         ("m time=1", "invalid field name: input field \"time\" on measurement \"m\" is invalid"),
         ("m,time=1 f=2", "invalid tag key: input tag \"time\" on measurement \"m\" is invalid"),
-        ("m f=1,f=\"a\"", "field type conflict"),
+        (
+            "m f=1,f=\"a\"",
+            "field type conflict: input field \"f\" on measurement \"m\" is type string, already exists as type float",
+        ),
     ] {
         assert_eq!(reason(line.as_bytes()), phrase, "{line}");
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
+use super::write::shorten;
 use crate::error::Error;
 
 /// The parameters that v1 knows, undecided: of those given more than once the first that isn't empty, all others forgotten.
@@ -64,7 +65,7 @@ pub(super) fn single<'a>(query: &'a str, wanted: &str) -> Result<Option<Cow<'a, 
     Ok(found.filter(|value| !value.is_empty()))
 }
 
-/// Names, decoded, and values as written. A semicolon separates nothing: `q` may hold some unescaped.
+/// Names, decoded, and values as written. A semicolon separates nothing.
 fn pairs(encoded: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
     encoded.split('&').map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -73,7 +74,20 @@ fn pairs(encoded: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
 }
 
 fn value_of<'a>(name: &str, value: &'a str) -> Result<Option<Cow<'a, str>>, Error> {
+    // Texts are taken as they come. A name with such a mistake would be somebody else's, and one left out, as 1.x does, a default.
+    if !matches!(name, "q" | "params") {
+        if value.contains(';') {
+            return Err(Error::invalid(format!("parameter {name:?} has an unescaped ';': {:?}", shorten(value))));
+        }
+        if has_malformed_escape(value) {
+            return Err(Error::invalid(format!("parameter {name:?} has a malformed escape: {:?}", shorten(value))));
+        }
+    }
     component(value).map(Some).ok_or_else(|| Error::invalid(format!("parameter {name:?} is not valid UTF-8")))
+}
+
+fn has_malformed_escape(value: &str) -> bool {
+    value.split('%').skip(1).any(|rest| !matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()))
 }
 
 /// Decodes one name or value; nothing when it isn't text. A `%` that begins no escape stands for itself.
@@ -111,6 +125,14 @@ mod tests {
             let mut raw = Raw::default();
             raw.add(encoded).unwrap();
             assert_eq!(raw.q.as_deref(), Some(q));
+        }
+        for (encoded, why) in [
+            ("db=%zz", "parameter \"db\" has a malformed escape: \"%zz\""),
+            ("rp=100%", "parameter \"rp\" has a malformed escape: \"100%\""),
+            ("db=w%2", "parameter \"db\" has a malformed escape: \"w%2\""),
+            ("db=w;precision=s", "parameter \"db\" has an unescaped ';': \"w;precision=s\""),
+        ] {
+            assert_eq!(Raw::default().add(encoded).unwrap_err().message(), why);
         }
         let error = Raw::default().add("q=%ff").unwrap_err();
         assert_eq!(error.message(), "parameter \"q\" is not valid UTF-8");

@@ -6,7 +6,8 @@
 //! 2. **Methods.** `POST /write`, `GET` and `POST /query`, `GET` and `HEAD /ping`; any other is 405 with `Allow`.
 //! 3. **Where parameters of `/query` stand**, the first that isn't empty counts: a form body, the URL, a multipart form (a field or a file), a
 //!    body of `application/vnd.influxql`. A body of any other type, or none, is read only when the URL has no `q`: as a form when it
-//!    begins with the name of a parameter, else as InfluxQL. Of `/write` they stand in the URL only.
+//!    begins with the name of a parameter, else as InfluxQL. The body of a `GET` is read only when it is a multipart form. Of `/write`
+//!    they stand in the URL only. A malformed escape, or an unescaped `;`, is 400, but in `q` and `params`, where it stands for itself.
 //! 4. **Values** by profile:
 //!
 //!    | | `serverless` | `v1` |

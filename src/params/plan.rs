@@ -71,7 +71,7 @@ pub(super) fn plan(head: &Parts, has_body: bool, config: &Config) -> Result<Plan
         }
         _ => {
             is_gzip(&head.headers)?;
-            let form = if *method == Method::POST && has_body { form(head, encoded)? } else { None };
+            let form = if has_body { form(head, encoded)? } else { None };
             if let Some(form) = form {
                 return Ok(Plan::Form(form));
             }
@@ -81,22 +81,30 @@ pub(super) fn plan(head: &Parts, has_body: bool, config: &Config) -> Result<Plan
     })
 }
 
-/// How the body of `POST /query` is read, if at all.
+/// How the body of a `/query` is read, if at all. As in 1.x, a `GET` may have a multipart form and no other.
 fn form(head: &Parts, encoded: &str) -> Result<Option<Form>, Error> {
     let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default().trim();
-    Ok(if media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let q_in_url = || {
+        let mut raw = Raw::default();
+        raw.add(encoded).map(|()| raw.q.is_some())
+    };
+    if media.eq_ignore_ascii_case("multipart/form-data") {
+        return match multer::parse_boundary(content_type) {
+            Ok(boundary) => Ok(Some(Form::Multipart(boundary))),
+            // It can't be read, and needn't be.
+            Err(_) if q_in_url()? => Ok(None),
+            Err(error) => Err(Error::invalid(format!("invalid content type {content_type:?}: {error}"))),
+        };
+    }
+    Ok(if head.method != Method::POST {
+        None
+    } else if media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         Some(Form::UrlEncoded)
-    } else if media.eq_ignore_ascii_case("multipart/form-data") {
-        let boundary = multer::parse_boundary(content_type)
-            .map_err(|error| Error::invalid(format!("invalid content type {content_type:?}: {error}")))?;
-        Some(Form::Multipart(boundary))
     } else if media.eq_ignore_ascii_case("application/vnd.influxql") {
         Some(Form::InfluxQl)
     } else {
-        let mut raw = Raw::default();
-        raw.add(encoded)?;
-        raw.q.is_none().then_some(Form::Unknown)
+        (!q_in_url()?).then_some(Form::Unknown)
     })
 }
 

@@ -57,9 +57,31 @@ fn epoch(name: &str, profile: Profile) -> Result<Precision, Error> {
 }
 
 fn params(text: &str) -> Result<Params, Error> {
-    let object = match serde_json::from_str::<Option<Map<String, Value>>>(text) {
-        Ok(object) => object.unwrap_or_default(),
-        Err(error) => return Err(Error::invalid(format!("error parsing query parameters: {error}"))),
-    };
+    let object = object(text).map_err(|why| Error::invalid(format!("error parsing query parameters: {why}")))?;
     Params::from_json(&object).map_err(|error| Error::invalid(format!("error parsing query parameters: {}", error.message())))
+}
+
+/// The JSON object at the start of a text; as in 1.x, nobody looks at what follows it. What is wrong is said in 1.x's words where it has
+/// some.
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    let kind = match serde_json::Deserializer::from_str(text).into_iter().next() {
+        Some(Ok(Value::Object(object))) => return Ok(object),
+        Some(Ok(Value::Null)) => return Ok(Map::new()),
+        Some(Ok(Value::Array(_))) => "array",
+        Some(Ok(Value::String(_))) => "string",
+        Some(Ok(Value::Number(_))) => "number",
+        Some(Ok(Value::Bool(_))) => "bool",
+        Some(Err(error)) if !error.is_eof() => {
+            let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+            let found = line.char_indices().take_while(|(at, _)| *at < error.column()).last();
+            let found = found.map_or(char::REPLACEMENT_CHARACTER, |(_, found)| found);
+            return Err(if error.to_string().starts_with("expected value") {
+                format!("invalid character {found:?} looking for beginning of value")
+            } else {
+                format!("invalid character {found:?} at line {}, char {}", error.line(), error.column())
+            });
+        }
+        Some(Err(_)) | None => return Err("unexpected EOF".to_owned()),
+    };
+    Err(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
 }

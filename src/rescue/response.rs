@@ -8,6 +8,8 @@ use http::{
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
+use serde::Serialize as _;
+
 use crate::{
     body::Body,
     call::Format,
@@ -28,6 +30,7 @@ const DEFAULT_DELAY: Duration = Duration::from_secs(5);
 pub(super) struct Facts {
     config: Arc<Config>,
     format: Format,
+    pretty: bool,
 }
 
 impl Facts {
@@ -36,7 +39,9 @@ impl Facts {
             Profile::Serverless => Format::Json,
             Profile::V1 => respond::accepted(request.headers()),
         };
-        Self { config, format }
+        let asked = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "pretty=true"));
+        let pretty = asked && config.compat.profile == Profile::V1;
+        Self { config, format, pretty }
     }
 }
 
@@ -45,7 +50,7 @@ pub(super) fn respond(error: BoxError, facts: &Facts) -> Response<Body> {
     let error = recognise(error);
     log(&error);
     let status = status(error.kind());
-    let mut response = Response::new(Body::from(body(&error, facts.format)));
+    let mut response = Response::new(Body::from(body(&error, facts.format, facts.pretty)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, respond::media_type(facts.format));
@@ -74,10 +79,17 @@ const fn status(kind: Kind) -> StatusCode {
     }
 }
 
-fn body(error: &Error, format: Format) -> Bytes {
+fn body(error: &Error, format: Format, pretty: bool) -> Bytes {
     match format {
         Format::Json => {
-            let mut text = serde_json::to_vec(&ErrorBody::of(error)).unwrap_or_default();
+            let (body, mut text) = (ErrorBody::of(error), Vec::new());
+            // Writing to memory, and of texts and numbers, doesn't fail.
+            let _ = if pretty {
+                let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+                body.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter))
+            } else {
+                serde_json::to_writer(&mut text, &body)
+            };
             text.push(b'\n');
             text.into()
         }
@@ -134,7 +146,7 @@ fn header_text(message: &str) -> Option<HeaderValue> {
     while !message.is_char_boundary(end) {
         end -= 1;
     }
-    let text: String = message.get(..end)?.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = message.get(..end)?.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
     HeaderValue::try_from(text).ok()
 }
 
@@ -214,7 +226,25 @@ mod tests {
         assert_eq!((response.headers()["content-type"].to_str().unwrap(), &*text), ("text/csv", "error\n\"a, b\"\n"));
         let (response, _) = answer(Error::invalid("x"), &facts(Profile::V1, "application/x-msgpack"));
         assert_eq!(response.headers()["content-type"], "application/x-msgpack");
-        assert_eq!(&*body(&Error::invalid("x"), Format::MsgPack), b"\x81\xa5error\xa1x");
+        assert_eq!(&*body(&Error::invalid("x"), Format::MsgPack, false), b"\x81\xa5error\xa1x");
+    }
+
+    #[test]
+    fn profile_v1_indents_on_demand() {
+        for (profile, uri, expected) in [
+            (
+                Profile::V1,
+                "/query?pretty=true",
+                "{\n    \"code\": \"invalid\",\n    \"message\": \"x\",\n    \"error\": \"x\"\n}\n",
+            ),
+            (Profile::V1, "/query?pretty=yes", "{\"code\":\"invalid\",\"message\":\"x\",\"error\":\"x\"}\n"),
+            (Profile::Serverless, "/query?pretty=true", "{\"code\":\"invalid\",\"message\":\"x\",\"error\":\"x\"}\n"),
+        ] {
+            let mut config = Config::default();
+            config.compat.profile = profile;
+            let facts = Facts::of(&Request::builder().uri(uri).body(()).unwrap(), Arc::new(config));
+            assert_eq!(answer(Error::invalid("x"), &facts).1, expected);
+        }
     }
 
     #[test]

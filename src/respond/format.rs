@@ -14,14 +14,17 @@ const BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
 pub fn accepted(headers: &HeaderMap) -> Format {
     for value in headers.get_all(ACCEPT) {
         for item in value.to_str().unwrap_or_default().split(',') {
-            let media = item.split(';').next().unwrap_or_default().trim();
+            let mut parts = item.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default();
+            if parts.any(refuses) {
+                continue;
+            }
             for (name, format) in [
                 ("application/json", Format::Json),
                 ("application/csv", Format::Csv),
                 ("text/csv", Format::Csv),
                 ("application/x-msgpack", Format::MsgPack),
                 ("application/*", Format::Json),
-                ("text/*", Format::Csv),
                 ("*/*", Format::Json),
             ] {
                 if media.eq_ignore_ascii_case(name) {
@@ -31,6 +34,12 @@ pub fn accepted(headers: &HeaderMap) -> Format {
         }
     }
     Format::Json
+}
+
+/// `q=0`: what is named is not wanted.
+fn refuses(parameter: &str) -> bool {
+    let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
+    weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32))
 }
 
 /// `Content-Type` of answers in this format.

@@ -194,7 +194,7 @@ fn permit_statements(q: &str, params: &Params, bucket: &str, identity: &Identity
                 }
             }
             Need::RetentionPolicies(db) => require(identity, &db, &db, Permission::Read)?,
-            Need::Databases | Need::Everything | Need::NoDatabase => require_all(identity, "execute this statement")?,
+            Need::Databases | Need::Everything | Need::Nothing(_) => require_all(identity, "execute this statement")?,
         }
     }
     Ok(())

@@ -158,7 +158,7 @@ impl Planner<'_> {
     async fn forward(&self, statement: &Statement, answer: &mut Answer) -> Result<Work, Error> {
         let defaults = Defaults { db: self.query.db.as_deref(), rp: self.query.rp.as_deref() };
         match statement::need(&statement.kind, defaults) {
-            Need::NoDatabase => Ok(Work::Fail("database name required".into())),
+            Need::Nothing(why) => Ok(Work::Fail(why.into())),
             Need::Databases => Ok(Work::Known(show::databases(&self.list().await?))),
             Need::RetentionPolicies(db) => self.retention_policies(&db).await,
             Need::Everything => {

@@ -39,8 +39,8 @@ pub(super) enum Need {
     Places(Vec<Place>),
     /// By the service below, for somebody who may do everything; nothing is read that has a name.
     Everything,
-    /// 1.x's `database name required`.
-    NoDatabase,
+    /// Nothing: it can't be done, for this reason.
+    Nothing(&'static str),
 }
 
 /// What a statement needs.
@@ -51,18 +51,23 @@ pub(super) fn need(kind: &StatementKind, defaults: Defaults<'_>) -> Need {
         StatementKind::Show(show) => of_show(show, defaults),
         StatementKind::Delete(_) | StatementKind::DropSeries(_) | StatementKind::DropMeasurement(_) => match defaults.db {
             Some(db) => Need::Places(vec![place(db, defaults.rp, Permission::Write)]),
-            None => Need::NoDatabase,
+            None => Need::Nothing(NO_DATABASE),
         },
         _ => Need::Everything,
     }
 }
 
+/// 1.x's texts.
+const NO_DATABASE: &str = "database name required";
+const NO_NAME: &str = "invalid measurement";
+
 fn of_select(select: &Select, defaults: Defaults<'_>) -> Need {
     let mut places = Vec::new();
-    let mut complete = true;
+    let (mut complete, mut nameless) = (true, false);
     each_select(select, &mut |select| {
         for source in &select.from {
             if let Source::Measurement(measurement) = source {
+                nameless |= is_nameless(measurement);
                 complete &= add(&mut places, measurement, defaults);
             }
         }
@@ -76,14 +81,22 @@ fn of_select(select: &Select, defaults: Defaults<'_>) -> Need {
             }
         }
     });
-    if complete { Need::Places(places) } else { Need::NoDatabase }
+    if nameless {
+        return Need::Nothing(NO_NAME);
+    }
+    if complete { Need::Places(places) } else { Need::Nothing(NO_DATABASE) }
+}
+
+/// `FROM ""`
+fn is_nameless(measurement: &Measurement) -> bool {
+    matches!(&measurement.name, MeasurementName::Name(name) if name.name.is_empty())
 }
 
 fn of_show(show: &Show, defaults: Defaults<'_>) -> Need {
     let db = show.database.as_ref().map(|db| &*db.name).or(defaults.db);
     match show.kind {
         ShowKind::Databases => return Need::Databases,
-        ShowKind::RetentionPolicies => return db.map_or(Need::NoDatabase, |db| Need::RetentionPolicies(db.into())),
+        ShowKind::RetentionPolicies => return db.map_or(Need::Nothing(NO_DATABASE), |db| Need::RetentionPolicies(db.into())),
         ShowKind::ContinuousQueries
         | ShowKind::Diagnostics(_)
         | ShowKind::Grants(_)
@@ -101,7 +114,7 @@ fn of_show(show: &Show, defaults: Defaults<'_>) -> Need {
     if matches!(show.kind, ShowKind::Measurements | ShowKind::TagKeys | ShowKind::TagValues) && !show.on_all.retention_policies {
         // 1.x asks the whole database, whatever policies and databases their `FROM` names.
         let rp = show.retention_policy.as_ref().map(|rp| &*rp.name);
-        return db.map_or(Need::NoDatabase, |db| Need::Places(vec![place(db, rp, Permission::Read)]));
+        return db.map_or(Need::Nothing(NO_DATABASE), |db| Need::Places(vec![place(db, rp, Permission::Read)]));
     }
     let here = Defaults { db, rp: show.retention_policy.as_ref().map(|rp| &*rp.name).or(defaults.rp) };
     let mut places = Vec::new();
@@ -118,7 +131,7 @@ fn of_show(show: &Show, defaults: Defaults<'_>) -> Need {
             None => complete = false,
         }
     }
-    if complete { Need::Places(places) } else { Need::NoDatabase }
+    if complete { Need::Places(places) } else { Need::Nothing(NO_DATABASE) }
 }
 
 fn add(places: &mut Vec<Place>, measurement: &Measurement, defaults: Defaults<'_>) -> bool {
@@ -306,20 +319,22 @@ mod tests {
         for (text, db, rp, want) in [
             ("SELECT a FROM m", Some("d"), None, "d/-"),
             ("SELECT a FROM m", Some("d"), Some("r"), "d/r"),
-            ("SELECT a FROM m", None, None, "NoDatabase"),
+            ("SELECT a FROM m", None, None, "Nothing(\"database name required\")"),
             ("SELECT a FROM d..m, r.m, e.s.m, m", Some("x"), None, "d/- x/r e/s x/-"),
             ("SELECT a FROM (SELECT b FROM e..m), m", Some("x"), None, "x/- e/-"),
-            ("SELECT a FROM (SELECT b FROM m)", None, None, "NoDatabase"),
+            ("SELECT a FROM (SELECT b FROM m)", None, None, "Nothing(\"database name required\")"),
             ("SELECT a INTO t.r.n FROM m", Some("x"), None, "x/- t/r!"),
             ("SELECT a INTO n FROM m", Some("x"), None, "x/- x/-!"),
             ("EXPLAIN SELECT a FROM d..m", None, None, "d/-"),
             ("SHOW DATABASES", None, None, "Databases"),
-            ("SHOW RETENTION POLICIES", None, None, "NoDatabase"),
+            ("SHOW RETENTION POLICIES", None, None, "Nothing(\"database name required\")"),
             ("SHOW RETENTION POLICIES ON d", Some("x"), None, "RetentionPolicies(\"d\")"),
             ("SHOW MEASUREMENTS ON d", None, None, "d/-"),
             ("SHOW TAG KEYS FROM r.m", Some("d"), None, "d/-"),
             ("SHOW FIELD KEYS FROM r.m", Some("d"), None, "d/r"),
-            ("SHOW TAG KEYS", None, None, "NoDatabase"),
+            ("SHOW TAG KEYS", None, None, "Nothing(\"database name required\")"),
+            ("SELECT a FROM \"\"", Some("d"), None, "Nothing(\"invalid measurement\")"),
+            ("SELECT a FROM (SELECT b FROM \"\")", Some("d"), None, "Nothing(\"invalid measurement\")"),
             ("SHOW USERS", None, None, "Everything"),
             ("DROP SERIES FROM m", Some("d"), None, "d/-!"),
             ("CREATE DATABASE x", Some("d"), None, "Everything"),

@@ -104,7 +104,7 @@ where
         let started = Instant::now();
         let config = self.live.load();
         let id = self.shared.ids.of(request.headers());
-        let origin = request.headers().get(header::ORIGIN).cloned();
+        let origin = request.headers().get(header::ORIGIN).filter(|origin| !origin.is_empty()).cloned();
         let takes_gzip = config.server.compress && gzip::takes_gzip(request.headers());
         let (method, seen, received) = (request.method().clone(), Seen::default(), Arc::new(AtomicU64::new(0)));
         let kind = CallKind::of(&method, request.uri().path());

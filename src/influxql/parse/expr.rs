@@ -346,11 +346,11 @@ impl Parser<'_> {
         if name.is_empty() {
             return Self::plain_error("empty bound parameter", span(token));
         }
-        let message = match self.params.get(&name) {
-            Some(Param::Invalid(why)) => why.to_string(),
-            _ => format!("missing parameter: {name}"),
+        let missing: &str = match self.params.get(&name) {
+            Some(Param::Invalid(why)) => why,
+            _ => &name,
         };
-        Self::plain_error(message, span(token))
+        Self::plain_error(format!("missing parameter: {missing}"), span(token))
     }
 }
 

@@ -262,7 +262,18 @@ impl<'t> Parser<'t> {
         let text = self.text(token);
         let broken = matches!(token.kind, Kind::BadString | Kind::BadEscape) && self.lexer.byte(token.start) == Some(b'$');
         let dollar = if token.kind == Kind::BoundParam || broken { "$" } else { "" };
-        let found = if text.is_empty() { token.kind.name() } else { &text };
+        let invalid = match (token.kind, self.params.get(&text)) {
+            // As in 1.x, which reads the reason where the value should be.
+            (Kind::BoundParam, Some(Param::Invalid(why))) => Some(&**why),
+            (Kind::True | Kind::False, _) => Some(token.kind.name()),
+            _ => None,
+        };
+        let found = match invalid {
+            Some(invalid) => invalid,
+            None if text.is_empty() => token.kind.name(),
+            None => &text,
+        };
+        let dollar = if invalid.is_some() { "" } else { dollar };
         self.error_at(token, &format!("found {dollar}{found}, expected {}", expected.join(", ")))
     }
 
