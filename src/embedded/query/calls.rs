@@ -10,6 +10,7 @@ use super::{
     fill,
     ir::{Arg, Call, Fill, Function, Place, Select, Source},
     output::Output,
+    points::Points,
     rows::{self, Column, Groups, Wanted},
     transform,
     value::{Scalar, column},
@@ -17,67 +18,83 @@ use super::{
 };
 use crate::error::Error;
 
-/// A call on its way: the fold of its innermost function, and the times that it wants.
+/// A call on its way: what its innermost function works with, and the times that it wants.
 struct Running<'a> {
     call: &'a Call,
-    fold: Option<Box<dyn Fold>>,
+    leaf: Leaf,
     time: (i64, i64),
-    /// The innermost function wants points as they are, not by window.
-    whole: bool,
+}
+
+/// What points are collected in.
+enum Leaf {
+    /// Nowhere: 1.x has no such function for the type.
+    Nothing,
+    Fold(Box<dyn Fold>),
+    /// All of them as they are, not by window.
+    Points(Points),
 }
 
 /// Runs it over one measurement.
 pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<(), Error> {
+    let aux = if select.is_selector() { select.aux() } else { Vec::new() };
     let mut running: Vec<Running<'_>> = select
         .calls
         .iter()
         .map(|call| {
-            let leaf = leaf(call);
-            let function = if matches!(leaf.function, Function::Integral { .. }) { &Function::Points } else { &leaf.function };
-            Running {
-                call,
-                fold: aggregate::fold(function, leaf.input),
-                time: extended(call, select),
-                whole: *function == Function::Points,
-            }
+            let innermost = leaf(call);
+            let leaf = match innermost.function {
+                Function::Points | Function::Integral { .. } => Leaf::Points(Points::default()),
+                _ => aggregate::fold(&innermost.function, innermost.input, &aux).map_or(Leaf::Nothing, Leaf::Fold),
+            };
+            Running { call, leaf, time: extended(call, select) }
         })
         .collect();
-    let aux = if select.is_selector() { select.aux() } else { Vec::new() };
     let time = (
         running.iter().map(|running| running.time.0).min().unwrap_or(select.time.0),
         running.iter().map(|running| running.time.1).max().unwrap_or(select.time.1),
     );
     let limited = rows::limited(select, source)?;
     let mut groups = Groups::default();
+    let mut partition = 0;
     for table in &source.tables {
         if !running.iter().any(|running| matches!(table.places[running.call.slot()], Place::Field(_))) {
             continue;
         }
         groups.next_table();
         let wanted = Wanted { time, descending: false, selected_only: false };
+        let mut last: Option<Arc<[Box<str>]>> = None;
         rows::scan(select, table, &source.name, wanted, budget, &mut |rows| {
             if limited.as_ref().is_some_and(|limited| !limited.has(table, &rows.tags)) {
                 return Ok(true);
             }
+            // Series come sorted: one that isn't behind the last one begins the next partition. Those of several buckets overlap.
+            if source.tables.len() == 1 && last.as_ref().is_some_and(|last| rows.tags < *last) {
+                partition += 1;
+            }
+            last = Some(Arc::clone(&rows.tags));
             let group = groups.of(&rows.tags, table);
             let times = rows.time.values();
             let whole = [Run { start: select.time.0, rows: 0..times.len() }];
             let runs = select.windows.as_ref().map(|windows| windows.runs(times));
             for running in &mut running {
-                let (Some(fold), Column::Field(array)) = (&mut running.fold, &rows.columns[running.call.slot()]) else {
-                    continue;
+                let Column::Field(array) = &rows.columns[running.call.slot()] else { continue };
+                let inside = || {
+                    times.partition_point(|time| *time < running.time.0)..times.partition_point(|time| *time <= running.time.1)
                 };
-                let runs = match &runs {
-                    Some(runs) if !running.whole => &runs[..],
-                    _ => &whole,
+                let fold = match &mut running.leaf {
+                    Leaf::Nothing => continue,
+                    Leaf::Points(points) => {
+                        points.add((group, partition), &rows, array, inside(), budget)?;
+                        continue;
+                    }
+                    Leaf::Fold(fold) => fold,
                 };
+                let runs = runs.as_deref().unwrap_or(&whole);
                 let trimmed;
                 let runs = if running.time == time {
                     runs
                 } else {
-                    let rows = times.partition_point(|time| *time < running.time.0)
-                        ..times.partition_point(|time| *time <= running.time.1);
-                    trimmed = trim(runs, &rows);
+                    trimmed = trim(runs, &inside());
                     &trimmed
                 };
                 let row = |row: usize| aux.iter().map(|slot| rows.columns[*slot].value(row)).collect();
@@ -91,7 +108,7 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
         budget.check()?;
         let before = budget.used();
         let results: Result<Vec<Vec<Point>>, Error> =
-            running.iter_mut().map(|running| points(running, group, select, budget)).collect();
+            running.iter_mut().map(|running| points(running, group, select, source, budget)).collect();
         join(select, source, &groups.keys[group], results?, &aux, output)?;
         budget.give_back(budget.used().saturating_sub(before));
     }
@@ -120,9 +137,11 @@ fn extended(call: &Call, select: &Select) -> (i64, i64) {
     let mut call = call;
     while let Arg::Call(inner) = &call.arg {
         let more = match &call.function {
-            Function::Derivative { .. } | Function::Difference { .. } | Function::Elapsed { .. } | Function::MovingAverage(_) => {
-                1
-            }
+            Function::Derivative { .. }
+            | Function::Difference { .. }
+            | Function::Elapsed { .. }
+            | Function::MovingAverage(_)
+            | Function::Technical(_) => 1,
             _ => 0,
         };
         let more = windows.width.saturating_mul(more);
@@ -138,18 +157,36 @@ fn extended(call: &Call, select: &Select) -> (i64, i64) {
     time
 }
 
+/// What a leaf gave for a group: its windows, or points, in the order of the result.
+enum Leaves {
+    Windows(Vec<(i64, Vec<Point>)>),
+    Points(Vec<Point>),
+}
+
 /// The points of a group, in the order of the result.
-fn points(running: &mut Running<'_>, group: usize, select: &Select, budget: &Budget<'_>) -> Result<Vec<Point>, Error> {
-    let Some(fold) = &mut running.fold else { return Ok(Vec::new()) };
-    let mut windows = fold.finish(group);
-    if !select.ascending {
-        windows.reverse();
-    }
+fn points(
+    running: &mut Running<'_>,
+    group: usize,
+    select: &Select,
+    source: &Source,
+    budget: &Budget<'_>,
+) -> Result<Vec<Point>, Error> {
+    let leaves = match &mut running.leaf {
+        Leaf::Nothing => return Ok(Vec::new()),
+        Leaf::Points(points) => Leaves::Points(points.finish(group, source, select.ascending, budget)?),
+        Leaf::Fold(fold) => {
+            let mut windows = fold.finish(group);
+            if !select.ascending {
+                windows.reverse();
+            }
+            Leaves::Windows(windows)
+        }
+    };
     // A row takes one point of a call at most, so no call needs more points than rows are asked for.
     let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let most = select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size);
     let most = most.saturating_add(size(select.limits.offset.unwrap_or(0)));
-    let mut points = apply(running.call, windows, running.time, select, most, budget)?;
+    let mut points = apply(running.call, leaves, running.time, select, most, budget)?;
     // Each call is limited on its own: rows are put together of what is left.
     points.drain(..points.len().min(size(select.limits.offset.unwrap_or(0))));
     points.truncate(select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size));
@@ -158,24 +195,26 @@ fn points(running: &mut Running<'_>, group: usize, select: &Select, budget: &Bud
 
 fn apply(
     call: &Call,
-    windows: Vec<(i64, Vec<Point>)>,
+    leaves: Leaves,
     time: (i64, i64),
     select: &Select,
     most: usize,
     budget: &Budget<'_>,
 ) -> Result<Vec<Point>, Error> {
     let points = match &call.arg {
-        Arg::Ref(_) => match call.function {
-            Function::Integral { unit } => {
-                let points = ordered(windows, select.ascending);
-                transform::integral(&points, unit, select.windows.as_ref(), select.time.0, select.ascending)
+        Arg::Ref(_) => match (leaves, &call.function) {
+            (Leaves::Points(points), Function::Integral { unit }) => {
+                transform::integral(&points, *unit, select.windows.as_ref(), select.time.0, select.ascending)
             }
-            Function::Points => return Ok(ordered(windows, select.ascending)),
-            // A selector that stands alone keeps its point's time where there are no windows.
-            _ if select.windows.is_none() && select.is_selector() => {
+            (Leaves::Points(points), _) => return Ok(points),
+            (Leaves::Windows(windows), function) if function.keeps_times() => {
                 return Ok(windows.into_iter().flat_map(|(_, points)| points).collect());
             }
-            _ => {
+            // A selector that stands alone keeps its point's time where there are no windows.
+            (Leaves::Windows(windows), _) if select.windows.is_none() && select.is_selector() => {
+                return Ok(windows.into_iter().flat_map(|(_, points)| points).collect());
+            }
+            (Leaves::Windows(windows), _) => {
                 let start = |start: i64| if start == MIN_TIME { 0 } else { start };
                 windows
                     .into_iter()
@@ -186,7 +225,7 @@ fn apply(
         Arg::Call(inner) if call.function == Function::Count => {
             // Counts what the inner call gives for each window.
             let mut counts: Vec<Point> = Vec::new();
-            for point in apply(inner, windows, time, select, usize::MAX, budget)? {
+            for point in apply(inner, leaves, time, select, usize::MAX, budget)? {
                 match counts.last_mut() {
                     Some(Point { time, value: Scalar::Integer(count), .. }) if *time == point.time => *count += 1,
                     _ => counts.push(Point { time: point.time, value: Scalar::Integer(1), aux: None }),
@@ -195,8 +234,8 @@ fn apply(
             counts
         }
         Arg::Call(inner) => {
-            let inner = apply(inner, windows, time, select, usize::MAX, budget)?;
-            return Ok(transform::apply(&call.function, &inner, select.ascending));
+            let inner = apply(inner, leaves, time, select, usize::MAX, budget)?;
+            return transform::apply(&call.function, &inner, select.ascending, budget);
         }
     };
     // What gives several points a window, or cuts its own windows, isn't filled.
@@ -209,14 +248,6 @@ fn apply(
         }
         None => Ok(points),
     }
-}
-
-fn ordered(windows: Vec<(i64, Vec<Point>)>, ascending: bool) -> Vec<Point> {
-    let mut points: Vec<Point> = windows.into_iter().flat_map(|(_, points)| points).collect();
-    if !ascending {
-        points.reverse();
-    }
-    points
 }
 
 /// Joins the calls' points by time and hands them on.

@@ -26,102 +26,6 @@ pub(super) struct Fields {
     pub(super) time_name: Box<str>,
 }
 
-/// What the selected columns are, taken together.
-#[derive(Default)]
-pub(super) struct Facts {
-    /// Names of the called functions, in order.
-    pub(super) calls: usize,
-    pub(super) plain_columns: bool,
-    pub(super) not_selector: bool,
-    pub(super) distinct: bool,
-    pub(super) windows: bool,
-}
-
-/// Refuses what makes no sense. `inherited` windows are those of the query around a subquery.
-pub(super) fn validate(ast: &ast::Select, windows: bool, inherited: bool) -> Result<(), Error> {
-    let mut facts = Facts { windows, ..Facts::default() };
-    let mut any = false;
-    for field in &ast.fields {
-        if is_time(&field.expr) {
-            continue;
-        }
-        any = true;
-        validate_expr(&field.expr, true, &mut facts)?;
-    }
-    if !any {
-        return Err(Error::invalid("at least 1 non-time field must be queried"));
-    }
-    if facts.calls == 0 {
-        match ast.fill {
-            ast::Fill::None => return Err(Error::invalid("fill(none) must be used with a function")),
-            ast::Fill::Linear => return Err(Error::invalid("fill(linear) must be used with a function")),
-            _ => {}
-        }
-        if windows && !inherited {
-            return Err(Error::invalid("GROUP BY requires at least one aggregate function"));
-        }
-    }
-    if facts.distinct && (facts.calls != 1 || facts.plain_columns) {
-        return Err(Error::invalid("aggregate function distinct() cannot be combined with other functions or fields"));
-    }
-    if facts.plain_columns && facts.calls > 0 {
-        if facts.not_selector {
-            return Err(Error::invalid("mixing aggregate and non-aggregate queries is not supported"));
-        }
-        if facts.calls > 1 {
-            return Err(Error::invalid("mixing multiple selector functions with tags or fields is not supported"));
-        }
-    }
-    Ok(())
-}
-
-fn validate_expr(expr: &ast::Expr, wildcards: bool, facts: &mut Facts) -> Result<(), Error> {
-    match expr {
-        ast::Expr::VarRef(_) => facts.plain_columns = true,
-        ast::Expr::Wildcard(..) if !wildcards => return Err(Error::invalid("unable to use wildcard in a binary expression")),
-        ast::Expr::Regex(_) if !wildcards => return Err(Error::invalid("unable to use regex in a binary expression")),
-        ast::Expr::Wildcard(..) | ast::Expr::Regex(_) => facts.plain_columns = true,
-        ast::Expr::Paren(inner, _) => validate_expr(inner, wildcards, facts)?,
-        ast::Expr::Literal(_) => return Err(Error::invalid("field must contain at least one variable")),
-        ast::Expr::Distinct(_) => {
-            facts.calls += 1;
-            facts.distinct = true;
-            facts.not_selector = true;
-        }
-        ast::Expr::Binary(binary) => {
-            use BinaryOp::{And, Eq, EqRegex, Gt, GtEq, Lt, LtEq, NotEq, NotEqRegex, Or};
-            if matches!(binary.op, And | Or | Eq | NotEq | EqRegex | NotEqRegex | Lt | LtEq | Gt | GtEq) {
-                return Err(Error::invalid(format!(
-                    "invalid operator {} in SELECT clause; operator is intended for WHERE clause",
-                    describe::operator(binary.op)
-                )));
-            }
-            let literal = |expr: &ast::Expr| matches!(expr, ast::Expr::Literal(_));
-            match (literal(&binary.left), literal(&binary.right)) {
-                (true, true) => return Err(Error::invalid("cannot perform a binary expression on two literals")),
-                (true, false) => validate_expr(&binary.right, false, facts)?,
-                (false, true) => validate_expr(&binary.left, false, facts)?,
-                (false, false) => {
-                    validate_expr(&binary.left, false, facts)?;
-                    validate_expr(&binary.right, false, facts)?;
-                }
-            }
-        }
-        ast::Expr::Call(call) => match Math::named(&call.name.name) {
-            Some(math) => {
-                if call.args.len() != math.arity() {
-                    return Err(functions::wrong_number(call, math.arity()));
-                }
-                for arg in call.args.iter().filter(|arg| !matches!(arg, ast::Expr::Literal(_))) {
-                    validate_expr(arg, wildcards, facts)?;
-                }
-            }
-            None => functions::validate(call, wildcards, facts)?,
-        },
-    }
-    Ok(())
-}
-
 fn is_time(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::VarRef(reference) if &*reference.name.name == "time")
 }
@@ -180,6 +84,10 @@ pub(super) fn resolve(
         }
         let alias = field.alias.as_ref().map(|alias| alias.name.clone());
         expand(&field.expr, alias, &all, &mut items)?;
+        // What `top` and `bottom` name beside their field is selected too, unless it is written somewhere.
+        if ast.into.is_none() {
+            named_beside(&field.expr, &mut items);
+        }
     }
 
     // The types of all columns come before what is wrong with the functions of one.
@@ -228,6 +136,23 @@ fn outside(expr: &Expr, slots: &[Type]) -> Type {
             (left, right) if left.is_number() && right.is_number() => Type::Float,
             _ => Type::Unknown,
         },
+    }
+}
+
+/// Selects the tags and fields between the first and the last argument of `top` and `bottom`.
+fn named_beside(expr: &ast::Expr, items: &mut Vec<Item>) {
+    match expr {
+        ast::Expr::Call(call) if ["top", "bottom"].iter().any(|name| call.name.name.eq_ignore_ascii_case(name)) => {
+            let between = call.args.get(1..call.args.len().saturating_sub(1)).unwrap_or_default();
+            items.extend(between.iter().map(|arg| Item { expr: arg.clone(), alias: None }));
+        }
+        ast::Expr::Call(call) => call.args.iter().for_each(|arg| named_beside(arg, items)),
+        ast::Expr::Binary(binary) => {
+            named_beside(&binary.left, items);
+            named_beside(&binary.right, items);
+        }
+        ast::Expr::Paren(inner, _) => named_beside(inner, items),
+        _ => {}
     }
 }
 

@@ -1,167 +1,15 @@
 //! Aggregates, selectors and transformations: which arguments they take and what they give.
 
 use super::{
-    fields::{Builder, Facts},
+    fields::Builder,
     ir::{Arg, Call, Function},
+    technical::Technical,
     value::Type,
 };
 use crate::{
-    error::{Error, Kind},
-    influxql::{
-        ast::{self, Expr, Value, VarRef},
-        duration::format_go_duration,
-    },
+    error::Error,
+    influxql::ast::{self, Expr, Value, VarRef},
 };
-
-/// 1.x's message for a wrong number of arguments.
-pub(super) fn wrong_number(call: &ast::Call, expected: impl std::fmt::Display) -> Error {
-    Error::invalid(format!(
-        "invalid number of arguments for {}, expected {expected}, got {}",
-        call.name.name.to_ascii_lowercase(),
-        call.args.len()
-    ))
-}
-
-/// Functions of 1.x and 1.8 that aren't implemented.
-const MISSING: [&str; 14] = [
-    "top",
-    "bottom",
-    "sample",
-    "histogram",
-    "holt_winters",
-    "holt_winters_with_fit",
-    "chande_momentum_oscillator",
-    "exponential_moving_average",
-    "double_exponential_moving_average",
-    "triple_exponential_moving_average",
-    "triple_exponential_derivative",
-    "kaufmans_efficiency_ratio",
-    "kaufmans_adaptive_moving_average",
-    "relative_strength_index",
-];
-
-/// Refuses a call that makes no sense, and notes what it is.
-pub(super) fn validate(call: &ast::Call, wildcards: bool, facts: &mut Facts) -> Result<(), Error> {
-    facts.calls += 1;
-    let name = call.name.name.to_ascii_lowercase();
-    let args = &call.args;
-    match name.as_str() {
-        "max" | "min" | "first" | "last" => {
-            if args.len() != 1 {
-                return Err(wrong_number(call, 1));
-            }
-            symbol(&name, &args[0], wildcards)
-        }
-        "count" | "sum" | "mean" | "median" | "mode" | "stddev" | "spread" => {
-            facts.not_selector = true;
-            if args.len() != 1 {
-                return Err(wrong_number(call, 1));
-            }
-            match &args[0] {
-                Expr::Distinct(_) if name == "count" => Ok(()),
-                Expr::Call(inner) if name == "count" && inner.name.name.eq_ignore_ascii_case("distinct") => distinct_args(inner),
-                arg => symbol(&name, arg, wildcards),
-            }
-        }
-        "distinct" => {
-            facts.distinct = true;
-            facts.not_selector = true;
-            distinct_args(call)
-        }
-        "percentile" => {
-            if args.len() != 2 {
-                return Err(wrong_number(call, 2));
-            }
-            symbol(&name, &args[0], wildcards)?;
-            match number(&args[1]) {
-                Some(_) => Ok(()),
-                None => Err(Error::invalid("expected float argument in percentile()")),
-            }
-        }
-        "integral" => {
-            facts.not_selector = true;
-            if !(1..=2).contains(&args.len()) {
-                return Err(wrong_number(call, "at least 1 but no more than 2"));
-            }
-            symbol(&name, &args[0], wildcards)?;
-            unit(call).map(|_| ())
-        }
-        "derivative" | "non_negative_derivative" | "elapsed" => {
-            facts.not_selector = true;
-            if !(1..=2).contains(&args.len()) {
-                return Err(wrong_number(call, "at least 1 but no more than 2"));
-            }
-            unit(call)?;
-            nested(&name, &args[0], wildcards, facts)
-        }
-        "difference" | "non_negative_difference" | "cumulative_sum" => {
-            facts.not_selector = true;
-            if args.len() != 1 {
-                return Err(wrong_number(call, 1));
-            }
-            nested(&name, &args[0], wildcards, facts)
-        }
-        "moving_average" => {
-            facts.not_selector = true;
-            if args.len() != 2 {
-                return Err(wrong_number(call, 2));
-            }
-            match &args[1] {
-                Expr::Literal(ast::Literal { value: Value::Integer(window), .. }) if *window > 1 => {}
-                Expr::Literal(ast::Literal { value: Value::Integer(window), .. }) => {
-                    return Err(Error::invalid(format!("moving_average window must be greater than 1, got {window}")));
-                }
-                _ => return Err(Error::invalid("second argument for moving_average must be an integer")),
-            }
-            nested(&name, &args[0], wildcards, facts)
-        }
-        other if MISSING.contains(&other) => Err(Error::new(Kind::NotImplemented, format!("not implemented: {other}()"))),
-        other => Err(Error::invalid(format!("undefined function {other}()"))),
-    }
-}
-
-/// The argument of a transformation: a column, or an aggregate with `GROUP BY time`.
-fn nested(name: &str, arg: &Expr, wildcards: bool, facts: &mut Facts) -> Result<(), Error> {
-    match arg {
-        Expr::Call(inner) => {
-            if !facts.windows {
-                return Err(Error::invalid(format!("{name} aggregate requires a GROUP BY interval")));
-            }
-            // Only the outer call counts as one.
-            facts.calls -= 1;
-            let (distinct, plain) = (facts.distinct, facts.plain_columns);
-            validate(inner, wildcards, facts)?;
-            (facts.distinct, facts.plain_columns) = (distinct, plain);
-            Ok(())
-        }
-        Expr::Distinct(_) => Err(Error::new(Kind::NotImplemented, format!("not implemented: distinct in {name}()"))),
-        arg => {
-            if facts.windows {
-                return Err(Error::invalid(format!("aggregate function required inside the call to {name}")));
-            }
-            symbol(name, arg, wildcards)
-        }
-    }
-}
-
-fn symbol(name: &str, arg: &Expr, wildcards: bool) -> Result<(), Error> {
-    match arg {
-        Expr::VarRef(_) => Ok(()),
-        Expr::Wildcard(..) if !wildcards => Err(Error::invalid(format!("unsupported expression with wildcard: {name}()"))),
-        Expr::Regex(_) if !wildcards => Err(Error::invalid(format!("unsupported expression with regex field: {name}()"))),
-        Expr::Wildcard(..) | Expr::Regex(_) => Ok(()),
-        _ => Err(Error::invalid(format!("expected field argument in {name}()"))),
-    }
-}
-
-fn distinct_args(call: &ast::Call) -> Result<(), Error> {
-    match &call.args[..] {
-        [] => Err(Error::invalid("distinct function requires at least one argument")),
-        [Expr::VarRef(_)] => Ok(()),
-        [_] => Err(Error::invalid("expected field argument in distinct()")),
-        _ => Err(Error::invalid("distinct function can only have one argument")),
-    }
-}
 
 fn number(expr: &Expr) -> Option<f64> {
     match expr {
@@ -171,36 +19,23 @@ fn number(expr: &Expr) -> Option<f64> {
     }
 }
 
-/// The unit that a second argument names.
-fn unit(call: &ast::Call) -> Result<Option<i64>, Error> {
-    let name = call.name.name.to_ascii_lowercase();
-    match call.args.get(1) {
-        None => Ok(None),
-        Some(Expr::Literal(ast::Literal { value: Value::Duration(unit), .. })) if *unit > 0 => Ok(Some(*unit)),
-        Some(Expr::Literal(ast::Literal { value: Value::Duration(unit), .. })) => {
-            Err(Error::invalid(format!("duration argument must be positive, got {}", format_go_duration(*unit))))
-        }
-        Some(other) if name == "integral" => {
-            let _ = other;
-            Err(Error::invalid("second argument must be a duration"))
-        }
-        Some(other) => Err(Error::invalid(format!("second argument to {name} must be a duration, got {}", go_type(other)))),
+fn integer(expr: Option<&Expr>) -> Option<i64> {
+    match expr? {
+        Expr::Literal(ast::Literal { value: Value::Integer(value), .. }) => Some(*value),
+        Expr::Paren(inner, _) => integer(Some(inner)),
+        _ => None,
     }
 }
 
-fn go_type(expr: &Expr) -> &'static str {
-    match expr {
-        Expr::Literal(literal) => match literal.value {
-            Value::Boolean(_) => "*influxql.BooleanLiteral",
-            Value::Duration(_) => "*influxql.DurationLiteral",
-            Value::Float(_) => "*influxql.NumberLiteral",
-            Value::Integer(_) => "*influxql.IntegerLiteral",
-            Value::String(_) => "*influxql.StringLiteral",
-            Value::Unsigned(_) => "*influxql.UnsignedLiteral",
-        },
-        Expr::VarRef(_) => "*influxql.VarRef",
-        Expr::Call(_) => "*influxql.Call",
-        _ => "*influxql.BinaryExpr",
+fn size(expr: Option<&Expr>) -> usize {
+    usize::try_from(integer(expr).unwrap_or_default()).unwrap_or_default()
+}
+
+/// The unit that a second argument names.
+fn unit(call: &ast::Call) -> Option<i64> {
+    match call.args.get(1)? {
+        Expr::Literal(ast::Literal { value: Value::Duration(unit), .. }) => Some(*unit),
+        _ => None,
     }
 }
 
@@ -223,7 +58,7 @@ pub(super) fn distinct(builder: &mut Builder<'_>, reference: &VarRef) -> Call {
     Call { function: Function::Distinct, arg: Arg::Ref(slot), input: kind, output: kind }
 }
 
-/// Types a call that [`validate`] let through.
+/// Types a call that [`validate`](crate::influxql::validate) let through.
 pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Call, Error> {
     let name = call.name.name.to_ascii_lowercase();
     let (arg, input, windowed) = match call.args.first() {
@@ -243,9 +78,32 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
         }
         _ => return Err(Error::invalid(format!("expected field argument in {name}()"))),
     };
+    let function = function(builder, call, &name, windowed)?;
+    takes(&function, &name, input)?;
+    let output = match function {
+        Function::Count | Function::Elapsed { .. } => Type::Integer,
+        Function::Mean | Function::Median | Function::Stddev | Function::Integral { .. } => Type::Float,
+        Function::Derivative { .. } | Function::MovingAverage(_) => Type::Float,
+        Function::HoltWinters { .. } | Function::Technical(_) => Type::Float,
+        _ => input,
+    };
+    // Transformations of a column work on its points; those of a call on that call's.
+    let arg = match arg {
+        Arg::Ref(_) if function.is_transformation() => {
+            Arg::Call(Box::new(Call { function: Function::Points, arg, input, output: input }))
+        }
+        arg => arg,
+    };
+    Ok(Call { function, arg, input, output })
+}
+
+/// The function of this name, with its parameters. `windowed` when its argument is a call.
+fn function(builder: &mut Builder<'_>, call: &ast::Call, name: &str, windowed: bool) -> Result<Function, Error> {
+    const SECOND: i64 = 1_000_000_000;
+    let args = &call.args;
     let width = builder.windows.map(|windows| windows.width);
-    let rate_unit = |call| Ok::<_, Error>(unit(call)?.or_else(|| width.filter(|_| windowed)).unwrap_or(1_000_000_000));
-    let function = match name.as_str() {
+    let rate_unit = unit(call).or_else(|| width.filter(|_| windowed)).unwrap_or(SECOND);
+    Ok(match name {
         "count" => Function::Count,
         "distinct" => Function::Distinct,
         "first" => Function::First,
@@ -258,41 +116,82 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
         "spread" => Function::Spread,
         "stddev" => Function::Stddev,
         "sum" => Function::Sum,
-        "percentile" => Function::Percentile(call.args.get(1).and_then(number).unwrap_or_default()),
-        "integral" => Function::Integral { unit: unit(call)?.unwrap_or(1_000_000_000) },
-        "derivative" => Function::Derivative { unit: rate_unit(call)?, non_negative: false },
-        "non_negative_derivative" => Function::Derivative { unit: rate_unit(call)?, non_negative: true },
+        "percentile" => Function::Percentile(args.get(1).and_then(number).unwrap_or_default()),
+        "sample" => Function::Sample(size(args.get(1))),
+        "top" | "bottom" => {
+            let between = args.get(1..args.len().saturating_sub(1)).unwrap_or_default();
+            let mut by: Vec<(Box<str>, usize)> = Vec::new();
+            for arg in between {
+                let Expr::VarRef(reference) = arg else { continue };
+                let (slot, kind) = builder.reference(reference, true);
+                // Fields are selected too, but points aren't told apart by them.
+                let name = &reference.name.name;
+                if kind == Type::Tag || builder.catalog.tag_columns.contains(name) {
+                    by.push((name.clone(), slot));
+                }
+            }
+            by.sort();
+            let by = (!between.is_empty()).then(|| by.into_iter().map(|(_, slot)| slot).collect());
+            Function::Extremes { largest: name == "top", count: size(args.last()), by }
+        }
+        "integral" => Function::Integral { unit: unit(call).unwrap_or(SECOND) },
+        "derivative" => Function::Derivative { unit: rate_unit, non_negative: false },
+        "non_negative_derivative" => Function::Derivative { unit: rate_unit, non_negative: true },
         "difference" => Function::Difference { non_negative: false },
         "non_negative_difference" => Function::Difference { non_negative: true },
         "cumulative_sum" => Function::CumulativeSum,
-        "elapsed" => Function::Elapsed { unit: unit(call)?.unwrap_or(1) },
-        "moving_average" => Function::MovingAverage(call.args.get(1).and_then(number).unwrap_or(2.0) as usize),
-        other => return Err(Error::new(Kind::NotImplemented, format!("not implemented: {other}()"))),
-    };
-    let takes = match function {
-        Function::Count | Function::Distinct | Function::First | Function::Last | Function::Mode | Function::Elapsed { .. } => {
-            true
+        "elapsed" => Function::Elapsed { unit: unit(call).unwrap_or(1) },
+        "moving_average" => Function::MovingAverage(size(args.get(1))),
+        "holt_winters" | "holt_winters_with_fit" => Function::HoltWinters {
+            horizon: size(args.get(1)),
+            season: size(args.get(2)),
+            fit: name == "holt_winters_with_fit",
+            interval: width.unwrap_or(SECOND),
+        },
+        other => {
+            let warmup = match args.get(3) {
+                Some(Expr::Literal(ast::Literal { value: Value::String(warmup), .. })) => Some(&**warmup),
+                _ => None,
+            };
+            let hold = integer(args.get(2)).and_then(|hold| usize::try_from(hold).ok());
+            match Technical::new(other, size(args.get(1)), hold, warmup) {
+                Some(technical) => Function::Technical(technical),
+                None => return Err(Error::invalid(format!("undefined function {other}()"))),
+            }
         }
+    })
+}
+
+/// Refuses an argument of a type that the function doesn't take, naming what 1.x's error names.
+fn takes(function: &Function, name: &str, input: Type) -> Result<(), Error> {
+    let takes = match function {
+        Function::Count
+        | Function::Distinct
+        | Function::First
+        | Function::Last
+        | Function::Mode
+        | Function::Sample(_)
+        | Function::Elapsed { .. } => true,
         Function::Max | Function::Min => input != Type::String,
         _ => !matches!(input, Type::String | Type::Boolean),
     };
-    if !takes {
-        return Err(Error::invalid(format!("unsupported {name} iterator type: *query.{}InterruptIterator", input.name())));
+    if takes {
+        return Ok(());
     }
-    let output = match function {
-        Function::Count | Function::Elapsed { .. } => Type::Integer,
-        Function::Mean | Function::Median | Function::Stddev | Function::Integral { .. } => Type::Float,
-        Function::Derivative { .. } | Function::MovingAverage(_) => Type::Float,
-        _ => input,
-    };
-    // Transformations of a column work on its points; those of a call on that call's.
-    let arg = match arg {
-        Arg::Ref(_) if function.is_transformation() => {
-            Arg::Call(Box::new(Call { function: Function::Points, arg, input, output: input }))
+    let (name, iterator) = match function {
+        // It groups by the tags first.
+        Function::Extremes { by: Some(_), largest, .. } if input == Type::String => {
+            (if *largest { "max" } else { "min" }, "InterruptIterator")
         }
-        arg => arg,
+        Function::Extremes { by: Some(_), .. } => (name, "ReduceBooleanIterator"),
+        Function::CumulativeSum => ("cumulative sum", "InterruptIterator"),
+        Function::Difference { .. } => ("difference", "InterruptIterator"),
+        Function::Derivative { .. } => ("derivative", "InterruptIterator"),
+        Function::MovingAverage(_) => ("moving average", "InterruptIterator"),
+        Function::HoltWinters { .. } => ("elapsed", "InterruptIterator"),
+        _ => (name, "InterruptIterator"),
     };
-    Ok(Call { function, arg, input, output })
+    Err(Error::invalid(format!("unsupported {name} iterator type: *query.{}{iterator}", input.name())))
 }
 
 /// The type of a call's result by its name and its first argument's type, as far as expressions around it go.

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     expr::Expr,
+    technical::Technical,
     value::{Scalar, Type},
     window::Windows,
 };
@@ -186,9 +187,18 @@ pub(super) enum Function {
     Min,
     Mode,
     Percentile(f64),
+    /// So many points, chosen at random.
+    Sample(usize),
     Spread,
     Stddev,
     Sum,
+    /// `top` and `bottom`: so many points with the largest or smallest values. With `by`, one of each combination of these tags
+    /// ([`Select::refs`]).
+    Extremes {
+        largest: bool,
+        count: usize,
+        by: Option<Vec<usize>>,
+    },
     /// All points as they are: what transformations of a field work on.
     Points,
     CumulativeSum,
@@ -203,11 +213,25 @@ pub(super) enum Function {
         unit: i64,
     },
     MovingAverage(usize),
+    /// `holt_winters`: what comes next, and with `fit` also what was expected so far.
+    HoltWinters {
+        horizon: usize,
+        season: usize,
+        fit: bool,
+        /// From one point to the next.
+        interval: i64,
+    },
+    Technical(Technical),
 }
 
 impl Function {
     pub(super) const fn is_selector(&self) -> bool {
-        matches!(self, Self::First | Self::Last | Self::Max | Self::Min | Self::Percentile(_))
+        matches!(self, Self::First | Self::Last | Self::Max | Self::Min | Self::Percentile(_)) || self.keeps_times()
+    }
+
+    /// Whether it gives several points a window, each at its own time. Empty windows aren't filled then.
+    pub(super) const fn keeps_times(&self) -> bool {
+        matches!(self, Self::Sample(_) | Self::Extremes { .. })
     }
 
     /// Whether it makes a series of points from a series of points, instead of reducing windows.
@@ -219,6 +243,8 @@ impl Function {
                 | Self::Difference { .. }
                 | Self::Elapsed { .. }
                 | Self::MovingAverage(_)
+                | Self::HoltWinters { .. }
+                | Self::Technical(_)
         )
     }
 }

@@ -3,7 +3,27 @@
 
 use std::cmp::Ordering;
 
-use super::rows::Rows;
+use super::{
+    ir::{Reader, Table},
+    rows::Rows,
+};
+
+/// Sorts the pieces of a partition as 1.x sorts series: by the text of their keys, in which missing tags don't stand. Until then they are
+/// sorted by the values of their tags.
+pub(super) fn sort_series(pieces: &mut [Rows], table: &Table) {
+    let stored = matches!(table.reader, Reader::Tables(_));
+    if stored && pieces.iter().any(|rows| rows.tags.iter().any(|value| value.is_empty())) {
+        pieces.sort_by_cached_key(|rows| -> String {
+            let tags = table.schema.tags.iter().zip(rows.tags.iter()).filter(|(_, value)| !value.is_empty());
+            tags.map(|(name, value)| format!(",{name}={value}")).collect()
+        });
+    }
+}
+
+/// Whether points at the same time are sorted by their groups: what a subquery's calls give is.
+pub(super) fn gives_groups(table: &Table) -> bool {
+    matches!(&table.reader, Reader::Subquery(inner) if !inner.calls.is_empty())
+}
 
 /// Rows of one series, batch after batch.
 struct Cursor {

@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use super::{
     context::Budget,
     ir::{Fill, Place, Reader, Ref, Select, Source},
-    merge::Merge,
+    merge::{Merge, gives_groups, sort_series},
     output::Output,
     rows::{self, Column, Key, Rows, Wanted},
     value::{Scalar, Type, column, nulls},
@@ -173,7 +173,7 @@ impl Partitions<'_, '_, '_> {
             for partition in partitions.into_iter().filter(|partition| !partition.is_empty()) {
                 let partition = self.sorted(number, partition);
                 let from = pieces.len();
-                let merge = Merge::new(&partition, &self.ties, self.by_tags(number), !self.select.ascending);
+                let merge = Merge::new(&partition, &self.ties, gives_groups(&self.source.tables[number]), !self.select.ascending);
                 indices.extend(merge.map(|(piece, row)| (from + piece, row)));
                 pieces.extend(partition);
             }
@@ -195,23 +195,8 @@ impl Partitions<'_, '_, '_> {
 
     /// The series of a partition in the order in which 1.x sorts them.
     fn sorted(&self, number: usize, mut partition: Vec<Rows>) -> Vec<Rows> {
-        // 1.x sorts series by the text of their keys, in which missing tags don't stand.
-        let table = &self.source.tables[number];
-        let text = |rows: &Rows| -> String {
-            let tags = table.schema.tags.iter().zip(rows.tags.iter()).filter(|(_, value)| !value.is_empty());
-            tags.map(|(name, value)| format!(",{name}={value}")).collect()
-        };
-        if matches!(table.reader, Reader::Tables(_))
-            && partition.iter().any(|rows| rows.tags.iter().any(|value| value.is_empty()))
-        {
-            partition.sort_by_cached_key(text);
-        }
+        sort_series(&mut partition, &self.source.tables[number]);
         partition
-    }
-
-    /// Whether points at the same time are sorted by their groups: what a subquery's calls give is.
-    fn by_tags(&self, number: usize) -> bool {
-        matches!(&self.source.tables[number].reader, Reader::Subquery(inner) if !inner.calls.is_empty())
     }
 
     /// Time and slots of picked rows.
@@ -242,7 +227,7 @@ impl Partitions<'_, '_, '_> {
             }
         } else {
             let ties = self.ties.clone();
-            let merge = Merge::new(&pieces, &ties, self.by_tags(number), !self.select.ascending);
+            let merge = Merge::new(&pieces, &ties, gives_groups(&self.source.tables[number]), !self.select.ascending);
             self.hand_on_all(key, group, &pieces, merge)?;
         }
         self.budget.give_back(bytes);

@@ -20,7 +20,10 @@ use super::{
 use crate::{
     embedded::{Schema, Tables},
     error::{Error, Kind},
-    influxql::ast::{self, Dimension, MeasurementName},
+    influxql::{
+        ast::{self, Dimension, MeasurementName},
+        validate::validate_select,
+    },
     lineprotocol::FieldType,
 };
 
@@ -29,6 +32,8 @@ use crate::{
 pub(super) struct Catalog {
     pub(super) fields: BTreeMap<Box<str>, Type>,
     pub(super) tags: BTreeSet<Box<str>>,
+    /// Columns of subqueries that are tags in there.
+    pub(super) tag_columns: BTreeSet<Box<str>>,
 }
 
 impl Catalog {
@@ -70,8 +75,9 @@ struct Parent<'a> {
     soffset: u64,
 }
 
-/// Resolves a `SELECT`.
+/// Resolves a `SELECT` that makes sense.
 pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select, Error> {
+    validate_select(ast).map_err(|error| Error::invalid(error.to_string()))?;
     select_within(ast, context, None)
 }
 
@@ -92,18 +98,13 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         None => (None, TimeRange::default()),
     };
     let own_windows = windows(ast, clock)?;
-    let inherited = own_windows.is_none() && parent.is_some_and(|parent| parent.windows.is_some());
     let windows = own_windows.clone().or_else(|| parent.and_then(|parent| parent.windows.cloned()));
-    fields::validate(ast, windows.is_some(), inherited)?;
 
     let mut ascending = !ast.order_by.is_some_and(|order| order.descending);
     let end = range.max.unwrap_or_else(|| if own_windows.is_some() { context.now } else { range.upper() });
     let mut time = (range.lower(), end);
     let mut limits = ast.limits;
     if let Some(parent) = parent {
-        if ast.order_by.is_some() && ascending != parent.ascending {
-            return Err(Error::invalid("subqueries must be ordered in the same direction as the query itself"));
-        }
         ascending = parent.ascending;
         time = (time.0.max(parent.time.0), time.1.min(parent.time.1));
         let more = |own: Option<u64>, more: u64| Some(own.unwrap_or(0).saturating_add(more)).filter(|sum| *sum > 0);
@@ -139,7 +140,13 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         }
     }
     let mut catalog = Catalog::default();
-    readers.values().flatten().for_each(|(_, schema)| catalog.add(schema));
+    for (reader, schema) in readers.values().flatten() {
+        catalog.add(schema);
+        if let Reader::Subquery(inner) = reader {
+            let tags = inner.columns.iter().filter(|column| column.kind == Type::Tag);
+            catalog.tag_columns.extend(tags.map(|column| column.name.clone()));
+        }
+    }
 
     let dimensions = dimensions(ast, &catalog)?;
     let fields = fields::resolve(ast, &catalog, &dimensions, windows.as_ref(), parent.is_some())?;

@@ -192,8 +192,10 @@ struct Series {
 
 impl Series {
     fn new(tags: &Arc<[Box<str>]>, table: &Table, known: &impl Fn(&[Box<str>], usize) -> Option<Scalar>) -> Self {
+        // What a subquery groups by is a value, even where it is empty.
+        let subquery = matches!(table.reader, Reader::Subquery(_));
         let columns = table.places.iter().map(|place| match place {
-            Place::Tag(tag) if !tags[*tag].is_empty() => Some((*tags[*tag]).into()),
+            Place::Tag(tag) if subquery || !tags[*tag].is_empty() => Some((*tags[*tag]).into()),
             _ => None,
         });
         Self {

@@ -2,15 +2,21 @@
 
 use super::{
     aggregate::Point,
+    context::Budget,
+    holt_winters::{self, Model},
     ir::Function,
     value::{Scalar, Type},
     window::{MIN_TIME, Windows},
 };
+use crate::error::Error;
 
 /// Applies a transformation; points without a value are passed over.
-pub(super) fn apply(function: &Function, points: &[Point], ascending: bool) -> Vec<Point> {
+///
+/// # Errors
+/// Of the budget, for what grows beyond the points.
+pub(super) fn apply(function: &Function, points: &[Point], ascending: bool, budget: &Budget<'_>) -> Result<Vec<Point>, Error> {
     let points = points.iter().filter(|point| point.value != Scalar::Null);
-    match function {
+    Ok(match function {
         Function::CumulativeSum => {
             let mut sum = Scalar::Null;
             points
@@ -42,8 +48,39 @@ pub(super) fn apply(function: &Function, points: &[Point], ascending: bool) -> V
             times.windows(2).map(|pair| at(pair[1], Scalar::Integer((pair[1] - pair[0]) / unit))).collect()
         }
         Function::MovingAverage(len) => moving_average(points, *len),
+        Function::HoltWinters { horizon, season, fit, interval } => {
+            let points: Vec<(i64, f64)> = points.filter_map(|point| Some((point.time, float(&point.value)?))).collect();
+            forecast(&points, *horizon, *season, *fit, *interval, budget)?
+        }
+        Function::Technical(technical) => {
+            let (times, values): (Vec<i64>, Vec<f64>) =
+                points.filter_map(|point| Some((point.time, float(&point.value)?))).unzip();
+            let value = |value: f64| if value.is_nan() { Scalar::Null } else { Scalar::Float(value) };
+            technical.apply(values.into_iter()).map(|(i, result)| at(times[i], value(result))).collect()
+        }
         _ => Vec::new(),
-    }
+    })
+}
+
+/// What comes after the points, and with `fit` what was to be expected of them.
+fn forecast(
+    points: &[(i64, f64)],
+    horizon: usize,
+    season: usize,
+    fit: bool,
+    interval: i64,
+    budget: &Budget<'_>,
+) -> Result<Vec<Point>, Error> {
+    let (Some((first, _)), Some((last, _))) = (points.first(), points.last()) else { return Ok(Vec::new()) };
+    let Some(len) = holt_winters::len(*first, *last, interval) else { return Ok(Vec::new()) };
+    budget.take(len.saturating_add(horizon).saturating_mul(2 * size_of::<Point>()))?;
+    let Some(model) = Model::new(points, interval, season) else { return Ok(Vec::new()) };
+    let forecast = model.forecast(horizon, &|| budget.check().is_ok());
+    budget.check()?;
+    let (start, skip) = if fit { (*first, 0) } else { (last.saturating_add(interval), len) };
+    let time = |i: usize| i64::try_from(i).ok().and_then(|i| start.checked_add(interval.checked_mul(i)?));
+    let points = forecast.into_iter().skip(skip).enumerate().filter(|(_, value)| !value.is_nan());
+    Ok(points.filter_map(|(i, value)| Some(at(time(i)?, Scalar::Float(value)))).collect())
 }
 
 fn at(time: i64, value: Scalar) -> Point {

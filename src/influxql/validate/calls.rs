@@ -1,6 +1,6 @@
 //! Functions: which there are, and what their arguments must be.
 
-use super::super::ast::{Call, Expr, Value};
+use super::super::ast::{Call, Expr, Literal, Value};
 use super::super::duration::format_duration;
 use super::{Result, Shape, constant, literal, refuse};
 
@@ -232,7 +232,7 @@ fn top_bottom(name: &'static str, call: &Call, shape: &mut Shape) -> Result {
     };
     let limit = match literal(last) {
         Some(Value::Integer(limit)) => *limit,
-        _ => return refuse(format!("expected integer as last argument in {name}(), found {last}"), last.span()),
+        _ => return refuse(format!("expected integer as last argument in {name}(), found {}", text(last)), last.span()),
     };
     if limit <= 0 {
         return refuse(format!("limit ({limit}) in {name} function must be at least 1"), last.span());
@@ -245,15 +245,23 @@ fn top_bottom(name: &'static str, call: &Call, shape: &mut Shape) -> Result {
         return refuse(message, last.span());
     }
     if !matches!(first, Expr::VarRef(_)) {
-        return refuse(format!("expected first argument to be a field in {name}(), found {first}"), first.span());
+        return refuse(format!("expected first argument to be a field in {name}(), found {}", text(first)), first.span());
     }
     if let Some(other) = between.iter().find(|arg| !matches!(arg, Expr::VarRef(_))) {
-        return refuse(format!("only fields or tags are allowed in {name}(), found {other}"), other.span());
+        return refuse(format!("only fields or tags are allowed in {name}(), found {}", text(other)), other.span());
     }
     // Tags and fields between are selected with the points.
     shape.raw |= !between.is_empty();
     shape.top_bottom = Some(name);
     Ok(())
+}
+
+/// An argument as 1.x's messages show it: numbers with three decimals.
+fn text(expr: &Expr) -> String {
+    match expr {
+        Expr::Literal(Literal { value: Value::Float(value), .. }) => format!("{value:.3}"),
+        other => other.to_string(),
+    }
 }
 
 /// A second argument that says in which unit of time to count.

@@ -69,10 +69,6 @@ impl<K: Kind> Collect<K> {
         let scalar = |value: &K::Owned| Scalar::of(&K::build(vec![Some(value.clone())]), 0);
         let at_start = |value: Scalar| vec![Point { time: start, value, aux: None }];
         match &self.function {
-            Function::Points => {
-                rows.sort_by_key(|row| row.time);
-                rows.into_iter().map(|row| Point { time: row.time, value: scalar(&row.value), aux: row.aux }).collect()
-            }
             Function::Distinct => {
                 // Each value where it first is, by time and then by value.
                 rows.sort_by(|a, b| K::order(&a.value, &b.value).then(a.time.cmp(&b.time)));

@@ -1,8 +1,10 @@
 //! Aggregates and selectors: columns are folded into one state for each group and window, without keeping rows where that can be avoided.
 
 mod collect;
+mod extremes;
 mod reduce;
 mod reducers;
+mod sample;
 
 use arrow_array::{Array, ArrayRef};
 
@@ -43,8 +45,8 @@ pub(super) trait Fold {
     fn finish(&mut self, group: usize) -> Vec<(i64, Vec<Point>)>;
 }
 
-/// The fold of a function over values of a type; `None` where 1.x has none.
-pub(super) fn fold(function: &Function, kind: Type) -> Option<Box<dyn Fold>> {
+/// The fold of a function over values of a type; `None` where 1.x has none. `aux` are the columns that rows come with.
+pub(super) fn fold(function: &Function, kind: Type, aux: &[usize]) -> Option<Box<dyn Fold>> {
     use reducers::{Count, First, Last, Max, Mean, Min, Spread, Sum};
     macro_rules! numbers {
         ($state:ident) => {
@@ -62,6 +64,18 @@ pub(super) fn fold(function: &Function, kind: Type) -> Option<Box<dyn Fold>> {
                 Type::String => Some(reduce::boxed::<Text, $state<Text>>()),
                 Type::Boolean => Some(reduce::boxed::<Boolean, $state<Boolean>>()),
                 _ => numbers!($state),
+            }
+        };
+    }
+    macro_rules! every_kind {
+        ($module:ident, $with:expr) => {
+            match kind {
+                Type::Float => Some($module::boxed::<Float>($with)),
+                Type::Integer => Some($module::boxed::<Integer>($with)),
+                Type::Unsigned => Some($module::boxed::<Unsigned>($with)),
+                Type::String => Some($module::boxed::<Text>($with)),
+                Type::Boolean => Some($module::boxed::<Boolean>($with)),
+                Type::Tag | Type::Unknown => None,
             }
         };
     }
@@ -83,28 +97,30 @@ pub(super) fn fold(function: &Function, kind: Type) -> Option<Box<dyn Fold>> {
         Function::Min if kind == Type::Boolean => Some(reduce::boxed::<Boolean, Min<Boolean>>()),
         Function::Max => numbers!(Max),
         Function::Min => numbers!(Min),
-        Function::Distinct
-        | Function::Median
-        | Function::Mode
-        | Function::Percentile(_)
-        | Function::Stddev
-        | Function::Points => {
-            let function = function.clone();
+        Function::Extremes { largest, count, by } => {
+            let column = |slot: &usize| aux.iter().position(|aux| aux == slot);
+            let by = by.as_ref().map(|by| by.iter().filter_map(column).collect());
+            let wanted = extremes::Wanted { largest: *largest, count: *count, by };
             match kind {
-                Type::Float => Some(collect::boxed::<Float>(function)),
-                Type::Integer => Some(collect::boxed::<Integer>(function)),
-                Type::Unsigned => Some(collect::boxed::<Unsigned>(function)),
-                Type::String => Some(collect::boxed::<Text>(function)),
-                Type::Boolean => Some(collect::boxed::<Boolean>(function)),
-                Type::Tag | Type::Unknown => None,
+                Type::Float => Some(extremes::boxed::<Float>(wanted)),
+                Type::Integer => Some(extremes::boxed::<Integer>(wanted)),
+                Type::Unsigned => Some(extremes::boxed::<Unsigned>(wanted)),
+                _ => None,
             }
         }
-        Function::CumulativeSum
+        Function::Sample(count) => every_kind!(sample, *count),
+        Function::Distinct | Function::Median | Function::Mode | Function::Percentile(_) | Function::Stddev => {
+            every_kind!(collect, function.clone())
+        }
+        Function::Points
+        | Function::CumulativeSum
         | Function::Derivative { .. }
         | Function::Difference { .. }
         | Function::Elapsed { .. }
         | Function::Integral { .. }
-        | Function::MovingAverage(_) => None,
+        | Function::MovingAverage(_)
+        | Function::HoltWinters { .. }
+        | Function::Technical(_) => None,
     }
 }
 

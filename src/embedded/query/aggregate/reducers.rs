@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use super::reduce::Reducer;
 use crate::embedded::query::value::{Kind, Number, Scalar, Type};
 
-fn scalar<K: Kind>(value: K::Owned) -> Scalar {
+/// A single value as what plans are made of.
+pub(super) fn scalar<K: Kind>(value: K::Owned) -> Scalar {
     Scalar::of(&K::build(vec![Some(value)]), 0)
 }
 
