@@ -4,6 +4,8 @@ mod catalog;
 mod client;
 mod delivery;
 mod raw;
+#[cfg(feature = "server")]
+mod spool;
 #[cfg(feature = "embedded")]
 mod tandem;
 mod translation;

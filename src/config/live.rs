@@ -68,6 +68,7 @@ impl Config {
             keys.push("server.tls");
             new.tls.clone_from(&old.tls);
         }
+        keep(&mut keys, "spool", &mut self.spool, &running.spool);
         match (&mut self.backend, &running.backend) {
             (Backend::Embedded(new), Backend::Embedded(old)) => {
                 keep(&mut keys, "embedded.data_dir", &mut new.data_dir, &old.data_dir);

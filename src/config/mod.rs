@@ -47,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[backend]`, `[embedded]`, `[upstream]`
     pub backend: Backend,
+    /// `[spool]`
+    pub spool: Spool,
 }
 
 /// `[server]`
@@ -258,6 +260,17 @@ pub struct Upstream {
     pub health_interval: Duration,
 }
 
+/// `[spool]`: where writes wait while the upstream is away.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Spool {
+    /// `dir`; none: they don't.
+    pub dir: Option<PathBuf>,
+    /// `max_bytes`
+    pub max_bytes: u64,
+    /// `max_age`: older ones are dead letters.
+    pub max_age: Duration,
+}
+
 impl Backend {
     /// How the stack talks to it.
     #[must_use]
@@ -323,6 +336,12 @@ impl Default for Limits {
 impl Default for Backend {
     fn default() -> Self {
         Self::Embedded(Embedded::default())
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { dir: None, max_bytes: 1 << 30, max_age: Duration::from_secs(7 * 86_400) }
     }
 }
 

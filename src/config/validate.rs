@@ -11,7 +11,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, LogFormat, Policy, Server, Tls, Token, Upstream,
+    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, LogFormat, Policy, Server, Spool, Tls, Token,
+    Upstream,
     raw::{Problem, Problems, Section, read, wrong},
 };
 use crate::{
@@ -88,6 +89,7 @@ fn parse_with_keys(text: &str, around: Surroundings<'_>) -> Result<(Loaded, BTre
         section.finish();
         let backend = reader.backend(root);
         let auth = reader.auth(root, &server, &backend);
+        let spool = spool(root, &backend, &auth);
         let mut section = root.section("guard");
         let guard = guard(&mut section);
         section.finish();
@@ -95,7 +97,7 @@ fn parse_with_keys(text: &str, around: Surroundings<'_>) -> Result<(Loaded, BTre
         let mut section = root.section("limits");
         let limits = limits(&mut section);
         section.finish();
-        Loaded { config: Config { server, compat, auth, guard, dbrp, limits, backend }, files: reader.files }
+        Loaded { config: Config { server, compat, auth, guard, dbrp, limits, backend, spool }, files: reader.files }
     })
 }
 
@@ -441,6 +443,40 @@ fn dbrp(root: &mut Section<'_, '_>, profile: Profile) -> Dbrp {
         });
     }
     Dbrp { mappings: mappings.into(), template, template_rp, auto_create }
+}
+
+/// Only what was authorized here may be acknowledged, and only with the upstream's own token can it be delivered later.
+fn spool(root: &mut Section<'_, '_>, backend: &Backend, auth: &Auth) -> Spool {
+    let default = Spool::default();
+    let mut section = root.section("spool");
+    let spool = Spool {
+        dir: section.string("dir").filter(|dir| !dir.is_empty()).map(PathBuf::from),
+        max_bytes: section.bytes("max_bytes", 1 << 20..=i64::MAX as u64).unwrap_or(default.max_bytes),
+        max_age: section.duration("max_age").unwrap_or(default.max_age),
+    };
+    if spool.dir.is_some() {
+        match backend {
+            Backend::Embedded(_) => section.problem("dir", "a spool stands before an upstream, and backend.kind is \"embedded\""),
+            Backend::Upstream(upstream) if upstream.token.as_ref().is_none_or(|token| token.expose().is_empty()) => {
+                section.problem("dir", "a spool delivers with the upstream's own token: set upstream.token_file");
+            }
+            Backend::Upstream(_) => {}
+        }
+        if auth.mode != AuthMode::Local {
+            section.problem("dir", "a spool acknowledges what the upstream hasn't seen: it needs auth.mode = \"local\"");
+        }
+        if let Some(token) = auth.tokens.iter().find(|token| token.forward.is_some()) {
+            section.problem(
+                "dir",
+                format!(
+                    "a spool delivers with the upstream's own token, and [[auth.token]] {:?} has another one in `forward`",
+                    token.name
+                ),
+            );
+        }
+    }
+    section.finish();
+    spool
 }
 
 fn limits(section: &mut Section<'_, '_>) -> Limits {

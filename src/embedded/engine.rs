@@ -146,7 +146,7 @@ impl Engine {
             }
             memory.add_file(Arc::new(DataFile::new(file)));
         }
-        let next = wal::recover(&*dir, loaded.first_segment, |frame| {
+        let next = wal::recover(&*dir, loaded.first_segment, |_, frame| {
             if frame.kind != batch::KIND {
                 return Err(format!("frame kind {} is not known", frame.kind));
             }

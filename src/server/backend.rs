@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    path::PathBuf,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -21,7 +22,7 @@ use crate::{
     dbrp::Catalog,
     error::Error,
     types::{BoxError, BoxFuture},
-    upstream::{Upstream, UpstreamCatalog},
+    upstream::{Spooled, Upstream, UpstreamCatalog},
 };
 
 /// A service that speaks native HTTP. Clones share what is behind it.
@@ -32,6 +33,8 @@ pub(super) enum Backend {
     Embedded(Embedded),
     /// A server elsewhere.
     Upstream(Upstream),
+    /// The same, before which writes wait on disk.
+    Spooled(Spooled, PathBuf),
 }
 
 impl Backend {
@@ -48,7 +51,13 @@ impl Backend {
                 let upstream = Upstream::with_limits(upstream, config.limits)?;
                 // Ends with the process.
                 drop(tokio::spawn(upstream.clone().watch_health()));
-                Ok(Self::Upstream(upstream))
+                match &config.spool.dir {
+                    None => Ok(Self::Upstream(upstream)),
+                    Some(dir) => {
+                        let spooled = Spooled::open(upstream, &config.spool, config.limits).await?;
+                        Ok(Self::Spooled(spooled, dir.join("names.json")))
+                    }
+                }
             }
         }
     }
@@ -59,6 +68,7 @@ impl Backend {
             #[cfg(feature = "embedded")]
             Self::Embedded(embedded) => embedded.engine().catalog(),
             Self::Upstream(upstream) => Arc::new(UpstreamCatalog::new(upstream.clone())),
+            Self::Spooled(spooled, names) => Arc::new(UpstreamCatalog::remembering(spooled.upstream().clone(), names.clone())),
         }
     }
 
@@ -68,6 +78,7 @@ impl Backend {
             #[cfg(feature = "embedded")]
             Self::Embedded(embedded) => embedded.engine().close().await,
             Self::Upstream(_) => {}
+            Self::Spooled(spooled, _) => spooled.close().await,
         }
     }
 }
@@ -85,6 +96,7 @@ impl Service<Request<Body>> for Backend {
             #[cfg(feature = "embedded")]
             Self::Embedded(embedded) => embedded.poll_ready(cx).map_err(|never| match never {}),
             Self::Upstream(upstream) => upstream.poll_ready(cx).map_err(Into::into),
+            Self::Spooled(spooled, _) => spooled.poll_ready(cx).map_err(Into::into),
         }
     }
 
@@ -93,6 +105,7 @@ impl Service<Request<Body>> for Backend {
             #[cfg(feature = "embedded")]
             Self::Embedded(embedded) => Either::Left(embedded.call(request).map_err(|never| match never {})),
             Self::Upstream(upstream) => Either::Right(upstream.call(request).map_err(Into::into)),
+            Self::Spooled(spooled, _) => Either::Right(spooled.call(request).map_err(Into::into)),
         }
     }
 }

@@ -108,28 +108,29 @@ impl Source {
         }
     }
 
-    /// All of it, when it is not too long to be kept. Attempts that are under way end.
-    pub(super) async fn collect(&self) -> Option<Bytes> {
+    /// All of it; nothing when it is too long to be kept. Attempts that are under way end.
+    pub(super) async fn collect(&self) -> Result<Option<Bytes>, BoxError> {
         let shared = match self {
-            Self::Full(bytes) => return Some(bytes.clone()),
+            Self::Full(bytes) => return Ok(Some(bytes.clone())),
             Self::Stream(shared) => shared,
         };
         let mut body = self.attempt();
         while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
-            if frame.is_err() || shared.lock().lost {
-                return None;
+            frame?;
+            if shared.lock().lost {
+                return Ok(None);
             }
         }
         let state = shared.lock();
         if state.lost {
-            return None;
+            return Ok(None);
         }
         if let [only] = &*state.kept {
-            return Some(only.clone());
+            return Ok(Some(only.clone()));
         }
         let mut all = BytesMut::with_capacity(state.kept_bytes);
         state.kept.iter().for_each(|chunk| all.extend_from_slice(chunk));
-        Some(all.freeze())
+        Ok(Some(all.freeze()))
     }
 }
 

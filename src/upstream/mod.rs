@@ -18,7 +18,7 @@
 //! v1 writers keep their batch. A body that breaks off ends with an error, never as if it were complete.
 //!
 //! [`Upstream`] is the innermost service. [`UpstreamCatalog`] asks through the same client, and [`Upstream::watch_health`] looks
-//! after several addresses.
+//! after several addresses. [`Spooled`] is an upstream before which writes wait on disk while it is away.
 
 mod body;
 mod catalog;
@@ -28,7 +28,9 @@ mod failure;
 mod pieces;
 mod request;
 mod service;
+mod spool;
 
 pub use catalog::UpstreamCatalog;
 pub use failure::Failure;
 pub use service::Upstream;
+pub use spool::Spooled;

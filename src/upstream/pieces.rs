@@ -66,7 +66,7 @@ impl Inner {
 
     /// The batch, unpacked, if it is still here.
     async fn lines(&self, parts: &Parts, source: &Source) -> Option<Bytes> {
-        let body = source.collect().await?;
+        let body = source.collect().await.ok()??;
         match parts.headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes) {
             None | Some(b"identity" | b"") => Some(body),
             Some(b"gzip") => {

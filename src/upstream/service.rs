@@ -172,6 +172,13 @@ impl Upstream {
         Ok((head.status, body.to_bytes()))
     }
 
+    /// Sends a write whose body somebody else may want to have afterwards.
+    pub(super) async fn send_write(&self, parts: &mut Parts, source: &Source) -> Result<Response<Body>, Error> {
+        let ticket = Ticket::take(&self.0)?;
+        prepare_headers(&mut parts.headers);
+        self.0.write(parts, source, ticket).await
+    }
+
     /// Gives a request of the shim's own the upstream's token.
     pub(super) fn authorize(&self, request: &mut Request<Body>) {
         if let Some(value) = &self.0.authorization {
@@ -221,10 +228,17 @@ impl Inner {
             keep.bytes = 0;
         }
         let source = Source::new(body, keep);
-        let answer = self.deliver(&parts, &source, purpose, ticket).await?;
-        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE && purpose == Purpose::Write {
+        if purpose == Purpose::Write {
+            return self.write(&parts, &source, ticket).await;
+        }
+        self.deliver(&parts, &source, purpose, ticket).await
+    }
+
+    async fn write(self: &Arc<Self>, parts: &Parts, source: &Source, ticket: Ticket) -> Result<Response<Body>, Error> {
+        let answer = self.deliver(parts, source, Purpose::Write, ticket).await?;
+        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
             // Rare, and large.
-            return Box::pin(self.in_pieces(parts, &source, answer)).await;
+            return Box::pin(self.in_pieces(parts.clone(), source, answer)).await;
         }
         Ok(answer)
     }

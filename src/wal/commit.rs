@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{LogDir, LogFile, SEGMENT_BYTES, frame, segment_name};
+use super::{LogDir, LogFile, Position, SEGMENT_BYTES, frame, segment_name};
 use crate::error::{Blame, Error, Kind};
 
 /// What entries become. Called on the log's own thread, in the log's order, and only with what is on disk.
@@ -19,6 +19,9 @@ pub(crate) trait Sink<E>: Send + 'static {
 
     /// Makes the entry visible.
     fn apply(&mut self, entry: E);
+
+    /// All up to here is on disk and has been applied.
+    fn durable(&mut self, _end: Position) {}
 }
 
 /// The log, open for appending.
@@ -79,6 +82,7 @@ impl<E: Send + 'static> Log<E> {
     }
 
     /// Begins a new segment and runs `cut` there, on the log's thread; drops it when the log is broken.
+    #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "the store's alone"))]
     pub(crate) fn cut(&self, cut: impl FnOnce(u64) + Send + 'static) {
         let mut queue = self.shared.lock();
         if queue.broken.is_some() {
@@ -90,6 +94,7 @@ impl<E: Send + 'static> Log<E> {
     }
 
     /// Why it refuses entries, if it does.
+    #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "the store's alone"))]
     pub(crate) fn broken(&self) -> Option<String> {
         self.shared.lock().broken.clone()
     }
@@ -193,6 +198,7 @@ impl<E, S: Sink<E>> Writer<E, S> {
             // Nobody listens any more when the client has gone away; the points are in all the same.
             let _ = done.send(Ok(()));
         }
+        self.sink.durable(Position { segment: self.number, offset: self.written });
         // One very large write must not keep its memory for ever.
         if self.buffer.capacity() > 4 << 20 {
             self.buffer = Vec::new();

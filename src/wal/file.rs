@@ -3,7 +3,7 @@
 use std::{
     fmt::Debug,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -20,6 +20,17 @@ pub trait LogDir: Debug + Send + Sync + 'static {
     /// # Errors
     /// As the file system's.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// At most `most` bytes from `offset` on; fewer only at the end.
+    ///
+    /// # Errors
+    /// As the file system's.
+    fn read_at(&self, name: &str, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.read(name)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start.saturating_add(most).min(bytes.len());
+        Ok(bytes.get(start..end).unwrap_or_default().to_vec())
+    }
 
     /// A new, empty file, to be appended to; its name is durable after [`sync`](Self::sync).
     ///
@@ -91,6 +102,14 @@ impl LogDir for Disk {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.0.join(name))
+    }
+
+    fn read_at(&self, name: &str, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.0.join(name))?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.take(most as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {

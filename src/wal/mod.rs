@@ -16,13 +16,22 @@ pub use file::{Disk, LogDir, LogFile};
 
 pub(crate) use commit::{Log, Sink};
 pub(crate) use lock::Lock;
-pub(crate) use recover::{recover, remove_before};
+pub(crate) use recover::{recover, remove_before, segments};
 
 /// Bytes after which a segment is followed by the next one.
 const SEGMENT_BYTES: u64 = 32 << 20;
 
+/// A place in the log: behind a frame, or before the first one.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Position {
+    /// The segment's number.
+    pub segment: u64,
+    /// Bytes before it in the segment.
+    pub offset: u64,
+}
+
 /// A segment's file name.
-fn segment_name(number: u64) -> String {
+pub(crate) fn segment_name(number: u64) -> String {
     format!("{number:020}.wal")
 }
 

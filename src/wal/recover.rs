@@ -1,18 +1,18 @@
 //! Reading the log at the start.
 
 use super::{
-    LogDir,
+    LogDir, Position,
     frame::{self, Frame, FrameError},
     segment_name, segment_number,
 };
 use crate::error::{Error, Kind};
 
-/// Reads all frames from segment `first` on, in order, and returns the number of the segment to write next. Segments before `first` are
+/// Reads all frames from segment `first` on, in order, each with where it begins, and returns the number of the segment to write next. Segments before `first` are
 /// in files already: they are removed.
 pub(crate) fn recover(
     dir: &dyn LogDir,
     first: u64,
-    mut visit: impl FnMut(Frame<'_>) -> Result<(), String>,
+    mut visit: impl FnMut(Position, Frame<'_>) -> Result<(), String>,
 ) -> Result<u64, Error> {
     remove_before(dir, first)?;
     let mut numbers = segments(dir)?;
@@ -41,7 +41,7 @@ pub(crate) fn remove_before(dir: &dyn LogDir, first: u64) -> Result<(), Error> {
 }
 
 /// Numbers of all segments, in order.
-fn segments(dir: &dyn LogDir) -> Result<Vec<u64>, Error> {
+pub(crate) fn segments(dir: &dyn LogDir) -> Result<Vec<u64>, Error> {
     let names = dir.list().map_err(|error| failed("list", &dir.describe(""), error))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
@@ -52,7 +52,7 @@ fn read_segment(
     dir: &dyn LogDir,
     number: u64,
     last: bool,
-    visit: &mut impl FnMut(Frame<'_>) -> Result<(), String>,
+    visit: &mut impl FnMut(Position, Frame<'_>) -> Result<(), String>,
 ) -> Result<(), Error> {
     let name = segment_name(number);
     let bytes = dir.read(&name).map_err(|error| failed("read", &dir.describe(&name), error))?;
@@ -60,7 +60,8 @@ fn read_segment(
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         match frame::decode(rest) {
             Ok(frame) => {
-                visit(frame).map_err(|reason| corrupt(dir, &name, at, &reason))?;
+                visit(Position { segment: number, offset: at as u64 }, frame)
+                    .map_err(|reason| corrupt(dir, &name, at, &reason))?;
                 at += frame.len;
             }
             Err(error) if last && torn(rest, error) => {

@@ -30,7 +30,7 @@ fn encode(out: &mut Vec<u8>, payload: &[u8]) {
 
 fn read(disk: &Disk, first: u64) -> Result<(Vec<Vec<u8>>, u64), String> {
     let mut seen = Vec::new();
-    let next = recover(disk, first, |frame| {
+    let next = recover(disk, first, |_, frame| {
         assert_eq!(frame.kind, 3);
         seen.push(frame.payload.to_vec());
         Ok(())

@@ -67,6 +67,40 @@ fn tokens_are_kept_as_hashes_only() {
 }
 
 #[test]
+fn a_spool_needs_what_makes_it_safe() {
+    let upstream = "[backend]\nkind = \"upstream\"\n";
+    let local = "[auth]\nmode = \"local\"\n";
+    let spool = "[spool]\ndir = \"s\"\n";
+    let token = "[upstream]\ntoken = \"t2\"\n";
+    let forward = TOKEN.replace("access", "forward = \"f\"\naccess");
+    for (text, expected) in [
+        (format!("{spool}{TOKEN}"), "spool.dir: a spool stands before an upstream"),
+        (format!("{upstream}{local}{TOKEN}{spool}"), "spool.dir: a spool delivers with the upstream's own token: set"),
+        (format!("{upstream}{token}{spool}"), "spool.dir: a spool acknowledges what the upstream hasn't seen"),
+        (format!("{upstream}{token}{local}{forward}{spool}"), "spool.dir: a spool delivers with the upstream's own token, and"),
+    ] {
+        let problems = check(&text).expect_err(&text);
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{text}\n{problems:?}");
+    }
+    assert!(config(&format!("{upstream}{token}{local}{TOKEN}{spool}")).spool.dir.is_some());
+}
+
+#[test]
+fn an_upstream_has_one_address_or_several() {
+    let addresses = |keys: &str| {
+        let config = config(&format!("[backend]\nkind = \"upstream\"\n[upstream]\n{keys}\n"));
+        let Backend::Upstream(upstream) = config.backend else { panic!("an upstream") };
+        std::iter::once(&upstream.url).chain(&upstream.urls).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses(""), ["http://127.0.0.1:8181/"]);
+    assert_eq!(addresses("url = \"http://a\""), ["http://a/"]);
+    assert_eq!(addresses("urls = [\"http://a\", \"http://b\"]"), ["http://a/", "http://b/"]);
+    assert_eq!(addresses("url = \"http://a\"\nurls = \"http://b\""), ["http://a/", "http://b/"]);
+    refused("[upstream]\nurls = [\"http://a\", \"http://a\"]", &["line 2: upstream.urls: \"http://a/\" stands twice"]);
+    refused("[upstream]\nurls = [\"a\"]", &["line 2: upstream.urls: expected an address"]);
+}
+
+#[test]
 fn a_token_has_one_source_and_a_use() {
     let token = |keys: &str| format!("[[auth.token]]\nname = \"a\"\n{keys}\n");
     for (keys, expected) in [

@@ -4,7 +4,7 @@ mod names;
 mod v2;
 mod v3;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use http::StatusCode;
@@ -53,6 +53,8 @@ struct State {
     /// When a name was last given out for a database to be made.
     made: ArcSwapOption<Instant>,
     asking: Mutex<()>,
+    /// Where what is known outlives this process.
+    file: Option<PathBuf>,
 }
 
 struct Known {
@@ -73,6 +75,20 @@ impl UpstreamCatalog {
     #[must_use]
     pub fn new(upstream: Upstream) -> Self {
         Self { upstream, state: Arc::default() }
+    }
+
+    /// The same, and what it knows outlives this process in a file: writes that wait on disk for an upstream that is away need to know where
+    /// to, even if the shim was started meanwhile. A file that can't be read is as good as none.
+    #[must_use]
+    pub fn remembering(upstream: Upstream, file: PathBuf) -> Self {
+        let names = std::fs::read(&file).ok().and_then(|text| names::read(&text));
+        let state = State { file: Some(file), ..State::default() };
+        if let Some(names) = names {
+            let refused = Refused { kind: Kind::Unavailable, message: "upstream was not asked yet".into() };
+            let asked = Instant::now().checked_sub(REFUSED).unwrap_or_else(Instant::now);
+            state.known.store(Some(Arc::new(Known { asked, names, refused: Some(refused) })));
+        }
+        Self { upstream, state: Arc::new(state) }
     }
 
     /// What is known, asked anew when it is older than `age` (or nothing is known, or the last attempt has failed a while ago).
@@ -108,6 +124,19 @@ impl UpstreamCatalog {
         }
     }
 
+    async fn remember(&self, names: &Names, before: Option<&Known>) {
+        let Some(file) = self.state.file.clone().filter(|_| before.is_none_or(|before| before.names != *names)) else { return };
+        let text = names::write(names);
+        let written = tokio::task::spawn_blocking(move || {
+            let draft = file.with_extension("new");
+            std::fs::write(&draft, text)?;
+            std::fs::rename(draft, file)
+        });
+        if let Err(error) = written.await.map_err(std::io::Error::other).flatten() {
+            tracing::warn!(%error, "the names of the upstream's buckets can't be kept on disk");
+        }
+    }
+
     async fn ask(&self, before: Option<&Known>) -> Known {
         let asked = Instant::now();
         let answer = async {
@@ -120,7 +149,10 @@ impl UpstreamCatalog {
             .await
             .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "upstream did not tell its databases in time")));
         match answer {
-            Ok(names) => Known { asked, names, refused: None },
+            Ok(names) => {
+                self.remember(&names, before).await;
+                Known { asked, names, refused: None }
+            }
             Err(error) => {
                 // Said once, not every few seconds.
                 if before.and_then(|known| known.refused.as_ref()).is_none_or(|refused| refused.kind != error.kind()) {

@@ -1,12 +1,16 @@
 //! Names of buckets and what v1 calls them. Pure.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use crate::dbrp::Mapping;
 
 /// v1's name for the retention policy that every database has.
 const AUTOGEN: &str = "autogen";
 
 /// Mappings, explicit ones and those that follow from the buckets' names.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Names {
     /// Sorted by database and retention policy, one of each pair; at most one default for a database.
     mappings: Vec<Mapping>,
@@ -16,7 +20,7 @@ pub(super) struct Names {
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     pub(super) name: Box<str>,
-    pub(super) retention: Option<std::time::Duration>,
+    pub(super) retention: Option<Duration>,
 }
 
 impl Names {
@@ -72,6 +76,44 @@ impl Names {
     }
 }
 
+/// A mapping in the file that outlives the process.
+#[derive(Deserialize, Serialize)]
+struct Row {
+    database: Box<str>,
+    retention_policy: Box<str>,
+    bucket: Box<str>,
+    #[serde(default)]
+    default: bool,
+    #[serde(default)]
+    retention_seconds: Option<u64>,
+}
+
+/// For a file.
+pub(super) fn write(names: &Names) -> Vec<u8> {
+    let row = |mapping: &Mapping| Row {
+        database: mapping.database.clone(),
+        retention_policy: mapping.retention_policy.clone(),
+        bucket: mapping.bucket.clone(),
+        default: mapping.default,
+        retention_seconds: mapping.retention.map(|retention| retention.as_secs()),
+    };
+    let rows: Vec<Row> = names.mappings.iter().map(row).collect();
+    serde_json::to_vec_pretty(&rows).unwrap_or_default()
+}
+
+/// From a file; nothing when it makes no sense.
+pub(super) fn read(text: &[u8]) -> Option<Names> {
+    let rows: Vec<Row> = serde_json::from_slice(text).ok()?;
+    let mapping = |row: Row| Mapping {
+        database: row.database,
+        retention_policy: row.retention_policy,
+        bucket: row.bucket,
+        default: row.default,
+        retention: row.retention_seconds.map(Duration::from_secs),
+    };
+    Some(Names::new(rows.into_iter().map(mapping).collect(), []))
+}
+
 /// The name under which a v3 server makes (`db`, `rp`) on the first write: there `autogen` is the database itself.
 pub(super) fn made(db: &str, rp: Option<&str>) -> Box<str> {
     match rp {
@@ -101,6 +143,17 @@ mod tests {
 
     fn bucket(name: &str) -> Bucket {
         Bucket { name: name.into(), retention: None }
+    }
+
+    #[test]
+    fn names_outlive_the_process() {
+        let explicit = vec![
+            Mapping { retention: Some(Duration::from_secs(60)), ..mapping("a", "week", "b/c", true) },
+            mapping("a", "autogen", "a", false),
+        ];
+        let names = Names::new(explicit, [bucket("x"), bucket("y/z")]);
+        assert_eq!(read(&write(&names)), Some(names));
+        assert_eq!(read(b"[{}]"), None);
     }
 
     fn mapping(db: &str, rp: &str, bucket: &str, default: bool) -> Mapping {
