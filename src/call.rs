@@ -153,7 +153,8 @@ pub enum Native {
     Other,
 }
 
-/// The statements of a query that may run, in order: a request extension put there by [`guard`](crate::guard).
+/// The statements of a query that may run, in order, and of a native call, which goes on as it is, none: a request extension put there by
+/// [`guard`](crate::guard).
 #[derive(Clone, Debug)]
 pub struct Approved(pub Arc<[ApprovedStatement]>);
 

@@ -1,17 +1,45 @@
 //! What the layers share: a future that either is the inner service's or a refusal that is there already, and what they say when one of
-//! them is missing.
+//! them is missing; and what the innermost one asks of the service below.
 
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
 use pin_project_lite::pin_project;
+use tower_service::Service;
 
 use crate::{
+    body::Body,
     error::{Error, Kind},
     types::BoxError,
 };
+
+/// A service that speaks the native API, as all that runs its calls needs it. A private name for bounds that are spelt out where users of
+/// the stack read them.
+pub(crate) trait NativeService:
+    Service<Request<Body>, Response = Response<Self::Reply>, Future: Send + 'static, Error: Into<BoxError>>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// The body of its answers.
+    type Reply: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> NativeService for S
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Reply = B;
+}
 
 /// What a layer says whose predecessor has left nothing for it: the stack is put together in the wrong order.
 #[must_use]

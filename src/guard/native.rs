@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     influxql::{
         Statement, StatementKind,
-        ast::{Ident, Measurement},
+        ast::{Ident, Measurement, ShowKind},
         visit::{Visitor, walk},
     },
 };
@@ -50,6 +50,9 @@ fn readable(bucket: Option<&str>, statement: &Statement, identity: &Identity) ->
     let mut named = Named { bucket, found: Vec::new() };
     walk(statement, &mut named);
     if let StatementKind::Show(show) = &statement.kind {
+        if show.kind == ShowKind::Databases {
+            return require_all(identity, "list all databases");
+        }
         if show.on_all.databases || show.on_all.retention_policies {
             return require_all(identity, "list measurements of all databases");
         }

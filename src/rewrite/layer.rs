@@ -11,22 +11,16 @@ use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    headers, plan,
-    query::Running,
-    schema::Schemas,
-    statement::{self, Defaults, Need},
-    write,
-};
+use super::{headers, plan, query::Running, schema::Schemas, write};
 use crate::{
-    access::{Access, Identity, Permission, require, require_all},
+    access::Identity,
     body::Body,
-    call::{Approved, Call, Native},
+    call::{Approved, Call},
     config::{Config, Live},
     dbrp::Catalog,
-    error::{Error, Kind},
-    influxql::{self, Limits, Params},
+    error::Error,
     native::Target,
+    service::NativeService,
     types::{BoxError, BoxFuture},
 };
 
@@ -99,13 +93,9 @@ where
     }
 }
 
-async fn dispatch<S, RB>(mut request: Request<Body>, mut service: S, shared: Arc<Shared>) -> Result<Response<Body>, BoxError>
+async fn dispatch<S>(mut request: Request<Body>, mut service: S, shared: Arc<Shared>) -> Result<Response<Body>, BoxError>
 where
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    RB: http_body::Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    S: NativeService,
 {
     headers::check_upgrade(&request)?;
     let config = shared.live.of(request.extensions());
@@ -145,8 +135,9 @@ where
             // Large, and only queries need it.
             Box::pin(running.answer()).await
         }
-        Call::Native(native) => {
-            permit(&native, &identity, &config)?;
+        Call::Native(_) => {
+            // The guard has judged it; without a word from it nothing goes on.
+            request.extensions_mut().remove::<Approved>().ok_or_else(|| missing("Approved"))?;
             let length = request.headers_mut().remove(http::header::CONTENT_LENGTH);
             headers::make_native(request.headers_mut(), shared.target.api, &identity);
             if let Some(length) = length {
@@ -158,46 +149,6 @@ where
         }
         Call::Ping { verbose } => Ok(ping(verbose, &config)),
     }
-}
-
-/// Whether a path that isn't v1's may go on.
-fn permit(native: &Native, identity: &Identity, config: &Config) -> Result<(), Error> {
-    if !config.compat.passthrough && !matches!(native, Native::Open) {
-        return Err(Error::new(Kind::NotFound, "404 page not found"));
-    }
-    match native {
-        Native::Open => Ok(()),
-        Native::Write { bucket: Some(bucket) } => require(identity, bucket, bucket, Permission::Write),
-        Native::Query { bucket: Some(bucket), q, params } => {
-            require(identity, bucket, bucket, Permission::Read)?;
-            q.as_ref().map_or(Ok(()), |q| permit_statements(q, params, bucket, identity, config))
-        }
-        Native::Write { bucket: None } | Native::Query { bucket: None, .. } => {
-            require_all(identity, "use this without naming a bucket")
-        }
-        Native::Other => require_all(identity, "use this path"),
-    }
-}
-
-/// A native query names buckets in its text too, and the store reads whatever is named.
-fn permit_statements(q: &str, params: &Params, bucket: &str, identity: &Identity, config: &Config) -> Result<(), Error> {
-    if *identity.access == Access::All {
-        return Ok(());
-    }
-    let limits = Limits { max_len: config.limits.query, max_depth: config.limits.query_depth };
-    let statements = influxql::parse(q, params, limits).map_err(|error| Error::invalid(error.to_string()))?;
-    for statement in &statements {
-        match statement::need(&statement.kind, Defaults { db: Some(bucket), rp: None }) {
-            Need::Places(places) => {
-                for place in places {
-                    require(identity, &place.db, &place.db, place.permission)?;
-                }
-            }
-            Need::RetentionPolicies(db) => require(identity, &db, &db, Permission::Read)?,
-            Need::Databases | Need::Everything | Need::Nothing(_) => require_all(identity, "execute this statement")?,
-        }
-    }
-    Ok(())
 }
 
 /// 204, or 200 with the version.

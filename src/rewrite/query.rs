@@ -7,7 +7,6 @@ use futures_util::stream;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tower_service::Service;
 
 use super::{
     layer::Shared,
@@ -22,6 +21,7 @@ use crate::{
     error::{Error, Kind},
     native::{self, Api, Operation, QueryInfluxql, ReplyFormat},
     respond::{self, Batch, Event, FieldsAndTags, Reply, Writer},
+    service::NativeService,
     types::BoxError,
 };
 
@@ -56,13 +56,9 @@ struct Current {
     batch: Option<(Batch, usize)>,
 }
 
-impl<S, RB> Running<S>
+impl<S> Running<S>
 where
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    RB: http_body::Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    S: NativeService,
 {
     /// The whole answer, or why there is none.
     pub(super) async fn answer(mut self) -> Result<Response<Body>, BoxError> {
@@ -186,13 +182,9 @@ where
     }
 }
 
-impl<S, RB> Answering<S>
+impl<S> Answering<S>
 where
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    RB: http_body::Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    S: NativeService,
 {
     /// The next frame; nothing at the end.
     async fn frame(&mut self) -> Result<Option<Bytes>, BoxError> {
@@ -305,13 +297,9 @@ fn detail(error: &Error) -> String {
     text
 }
 
-fn streamed<S, RB>(first: Vec<Bytes>, answering: Box<Answering<S>>) -> Body
+fn streamed<S>(first: Vec<Bytes>, answering: Box<Answering<S>>) -> Body
 where
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    RB: http_body::Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    S: NativeService,
 {
     let first = VecDeque::from(first);
     Body::new(StreamBody::new(stream::try_unfold((first, answering), async |(mut first, mut answering)| {
