@@ -15,6 +15,7 @@ use super::{
     catalog::{Bucket, Catalog},
     flush::{Flusher, Gauge},
     ingest::{self, Parsed},
+    listing::Counters,
     memory_of,
     parquet::{DataFile, Files},
     partition,
@@ -50,6 +51,7 @@ pub(super) struct Inner {
     body_permits: u32,
     write_timeout: Duration,
     pub(super) limits: config::Limits,
+    pub(super) counters: Counters,
     /// Dropped last.
     _lock: Lock,
 }
@@ -182,6 +184,7 @@ impl Engine {
             body_permits,
             write_timeout: limits.write_timeout,
             limits,
+            counters: Counters::new(),
             _lock: lock,
         })))
     }
@@ -249,6 +252,7 @@ impl Engine {
         }
         let refused = types.check(&mut batch, shard, earliest, true);
         batch.leave_out(refused.iter().map(|refused| refused.index));
+        self.0.counters.wrote(batch.points.len(), refused.len());
         let written = !batch.points.is_empty();
         let done = if written { Some(self.0.log.append(batch)?) } else { None };
         drop(types);

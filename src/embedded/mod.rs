@@ -15,6 +15,7 @@ mod engine;
 mod flush;
 mod front;
 mod ingest;
+mod listing;
 mod parquet;
 mod partition;
 pub mod query;

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use futures_core::Stream;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
@@ -22,14 +22,13 @@ use tokio::{
 
 use super::{
     Engine, Tables,
-    catalog::Bucket,
     engine::{now, unavailable},
     query::{self, Context},
 };
 use crate::{
     access::{Access, Permission},
     error::{Blame, Error, Kind},
-    influxql::{self, Params, Statement, StatementKind, ast::ShowKind},
+    influxql::{self, Params, Statement},
 };
 
 /// Batches on their way to a reader that is slower than the query.
@@ -133,8 +132,11 @@ impl Engine {
         let (sender, batches) = mpsc::channel(WAITING);
         let finished = Arc::new(AtomicBool::new(false));
         let (engine, end) = (self.clone(), Arc::clone(&finished));
+        self.0.counters.query_began();
+        let began = Instant::now();
         task::spawn_blocking(move || {
             engine.run(&query, &statement, &cancelled, schema_sender, &sender, permit);
+            engine.0.counters.query_ended(began.elapsed());
             end.store(true, Ordering::Release);
         });
         let schema = tokio::time::timeout_at(deadline, schema)
@@ -168,8 +170,13 @@ impl Engine {
         // Nobody listens any more when a send fails: the query ends.
         let send = |batch| sender.blocking_send(Ok(batch)).map_err(|_| Error::new(Kind::Timeout, "query interrupted"));
         if let Some(listing) = self.listing(statement, query) {
-            if schema.send(Ok(listing.schema())).is_ok() && listing.num_rows() > 0 {
-                let _ = send(listing);
+            match listing {
+                Ok(listing) => {
+                    if schema.send(Ok(listing.schema())).is_ok() && listing.num_rows() > 0 {
+                        let _ = send(listing);
+                    }
+                }
+                Err(error) => drop(schema.send(Err(error))),
             }
             return;
         }
@@ -203,33 +210,6 @@ impl Engine {
             return Err(Error::new(Kind::Forbidden, format!("not allowed to read \"{bucket}\"")));
         }
         self.snapshot(bucket)
-    }
-
-    /// Answers to the statements that ask for buckets, as 3 Core gives them.
-    fn listing(&self, statement: &Statement, query: &Query) -> Option<RecordBatch> {
-        let StatementKind::Show(show) = &statement.kind else { return None };
-        let mut buckets = self.0.catalog.buckets();
-        buckets.retain(|bucket| query.access.allows(&bucket.name, Permission::Read));
-        let names = |buckets: &[Arc<Bucket>]| -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(buckets.iter().map(|bucket| &*bucket.name)))
-        };
-        let text = |name| Field::new(name, DataType::Utf8, false);
-        let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = match show.kind {
-            ShowKind::Databases => {
-                let deleted: ArrayRef = Arc::new(BooleanArray::from(vec![false; buckets.len()]));
-                (vec![text("iox::database"), Field::new("deleted", DataType::Boolean, false)], vec![names(&buckets), deleted])
-            }
-            ShowKind::RetentionPolicies => {
-                let on = show.database.as_ref().map(|database| &*database.name).or(query.bucket.as_deref());
-                buckets.retain(|bucket| on.is_none_or(|on| &*bucket.name == on));
-                let autogen: ArrayRef = Arc::new(StringArray::from_iter_values(buckets.iter().map(|_| "autogen")));
-                let seconds = |bucket: &Arc<Bucket>| format!("{}s", bucket.retention.unwrap_or_default().as_secs());
-                let duration: ArrayRef = Arc::new(StringArray::from_iter_values(buckets.iter().map(seconds)));
-                (vec![text("iox::database"), text("name"), text("duration")], vec![names(&buckets), autogen, duration])
-            }
-            _ => return None,
-        };
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()
     }
 }
 

@@ -62,6 +62,15 @@ pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 pub const FORMAT_ARROW: &str = "arrow";
 /// The first column of InfluxQL results: the measurement's name.
 pub const MEASUREMENT_COLUMN: &str = "iox::measurement";
+/// `SHOW STATS` and `SHOW DIAGNOSTICS` of the embedded store have one row a value, since 1.x's modules have columns of their own each: the
+/// module's tags as a JSON object,
+pub const MODULE_TAGS: &str = "tags";
+/// the value's name,
+pub const MODULE_KEY: &str = "key";
+/// and the value, when it is a number,
+pub const MODULE_NUMBER: &str = "number";
+/// or when it is a text.
+pub const MODULE_TEXT: &str = "text";
 /// What stands in its place in the result of `EXPLAIN`.
 pub const PLAN_COLUMN: &str = "plan_type";
 /// Schema metadata: `{"tagKeyColumns":[{"tagKey":"host","columnIndex":2,"isProjected":false}]}`.

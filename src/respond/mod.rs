@@ -29,7 +29,7 @@ mod writer;
 pub(crate) use columns::{Columns, FieldsAndTags, needs_schema, of_statement};
 pub(crate) use decode::Reply;
 pub use format::{accepted, error_document, media_type, version_headers};
-pub(crate) use table::{Batch, Column, Event, Header, Value};
+pub(crate) use table::{Batch, Cell, Column, Event, Header, Value};
 pub(crate) use time::zone;
 pub(crate) use writer::{Answer, Message, Writer};
 

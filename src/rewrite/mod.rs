@@ -60,11 +60,13 @@
 
 mod headers;
 mod layer;
+mod modules;
 mod plan;
 mod query;
 mod schema;
 mod show;
 mod statement;
+mod users;
 mod write;
 
 pub use layer::{MissingLayer, Rewrite, RewriteLayer};

@@ -6,11 +6,12 @@ use super::{
     layer::Shared,
     show,
     statement::{self, Defaults, Need, Place},
+    users,
 };
 use crate::{
     access::{Identity, Permission, require_all},
     call::{Action, ApprovedStatement, Query},
-    config::Config,
+    config::{self, Config},
     dbrp::{Mapping, Resolver},
     error::{Error, Kind},
     influxql::{
@@ -79,6 +80,7 @@ pub(super) async fn plan(
         query,
         identity,
         target: shared.target,
+        auth: &config.auth,
         profile: config.compat.profile,
         can_list: shared.catalog.is_some(),
         resolver: resolver(config, shared),
@@ -122,6 +124,7 @@ struct Planner<'a> {
     query: &'a Query,
     identity: &'a Identity,
     target: Target,
+    auth: &'a config::Auth,
     profile: Profile,
     can_list: bool,
     resolver: Resolver<'a>,
@@ -161,8 +164,24 @@ impl Planner<'_> {
             Need::Nothing(why) => Ok(Work::Fail(why.into())),
             Need::Databases => Ok(Work::Known(show::databases(&self.list().await?))),
             Need::RetentionPolicies(db) => self.retention_policies(&db).await,
+            Need::Users => {
+                self.require_all()?;
+                Ok(Work::Known(users::users(self.auth)))
+            }
+            Need::Grants(user) => {
+                self.require_all()?;
+                Ok(match users::grants(self.auth, &user, &self.list().await?) {
+                    Some(events) => Work::Known(events),
+                    None => Work::Fail("user not found".into()),
+                })
+            }
+            Need::ContinuousQueries => Ok(Work::Known(show::continuous_queries(&self.list().await?))),
+            Need::Subscriptions => {
+                self.require_all()?;
+                Ok(Work::Nothing)
+            }
             Need::Everything => {
-                require_all(self.identity, "execute this statement")?;
+                self.require_all()?;
                 let bucket = match defaults.db {
                     Some(db) => self.resolver.resolve(db, defaults.rp).await?.bucket().unwrap_or_default().into(),
                     None => "".into(),
@@ -176,6 +195,10 @@ impl Planner<'_> {
             }
             Need::Places(places) => self.places(statement, &places, defaults, answer).await,
         }
+    }
+
+    fn require_all(&self) -> Result<(), Error> {
+        require_all(self.identity, "execute this statement")
     }
 
     async fn list(&self) -> Result<Vec<Mapping>, Error> {

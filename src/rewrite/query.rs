@@ -10,6 +10,7 @@ use http_body_util::StreamBody;
 
 use super::{
     layer::Shared,
+    modules,
     plan::{Ask, Step, Work},
     statement,
     write::beginning,
@@ -19,6 +20,7 @@ use crate::{
     call::{Format, Output},
     config::Config,
     error::{Error, Kind},
+    influxql::{StatementKind, ast::ShowKind},
     native::{self, Api, Operation, QueryInfluxql, ReplyFormat},
     respond::{self, Batch, Event, FieldsAndTags, Reply, Writer},
     service::NativeService,
@@ -121,7 +123,12 @@ where
             None
         };
         let body = self.reply(ask, &ask.statement.to_string()).await?;
-        Ok(Reply::new(self.shared.target.reply, body, columns, has_time)?)
+        let reply = Reply::new(self.shared.target.reply, body, columns, has_time)?;
+        let of_modules = matches!(&ask.statement.kind, StatementKind::Show(show) if matches!(show.kind, ShowKind::Stats(_) | ShowKind::Diagnostics(_)));
+        if of_modules && self.shared.target.full_influxql {
+            return Ok(Reply::Local(modules::series(reply).await?));
+        }
+        Ok(reply)
     }
 
     /// Fields and tags of the measurements that this `FROM` names.

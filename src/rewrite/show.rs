@@ -33,6 +33,15 @@ pub(super) fn autogen() -> VecDeque<Event> {
     policies(vec![policy("autogen", None, true)])
 }
 
+/// A series for each database, as 1.x has it even where there are no continuous queries: here there never are.
+pub(super) fn continuous_queries(mappings: &[Mapping]) -> VecDeque<Event> {
+    let mut names: Vec<&str> = mappings.iter().map(|mapping| &*mapping.database).collect();
+    names.dedup();
+    let header = Event::Header(Header { tags: Vec::new(), columns: ["name", "query"].map(Into::into).into() });
+    let series = names.into_iter().map(|name| Event::EmptySeries(name.into()));
+    std::iter::once(header).chain(series).collect()
+}
+
 /// The estimate for a database that isn't there.
 pub(super) fn no_cardinality() -> VecDeque<Event> {
     table("", &["cardinality estimation"], vec![vec![Value::Integer(0)]])
@@ -67,11 +76,11 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
 
-fn table(name: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> VecDeque<Event> {
+pub(super) fn table(name: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> VecDeque<Event> {
     let header = Header { tags: Vec::new(), columns: columns.iter().map(|&column| column.into()).collect() };
     let len = rows.len();
     if len == 0 {

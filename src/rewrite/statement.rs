@@ -37,6 +37,14 @@ pub(super) enum Need {
     RetentionPolicies(Box<str>),
     /// By the service below, from these places; the first one is where it is asked.
     Places(Vec<Place>),
+    /// From the configuration, for somebody who may do everything: `SHOW USERS`.
+    Users,
+    /// The same: `SHOW GRANTS` for this user.
+    Grants(Box<str>),
+    /// Empty series for all databases: there are no continuous queries.
+    ContinuousQueries,
+    /// There are no subscriptions; for somebody who may do everything.
+    Subscriptions,
     /// By the service below, for somebody who may do everything; nothing is read that has a name.
     Everything,
     /// Nothing: it can't be done, for this reason.
@@ -97,15 +105,13 @@ fn of_show(show: &Show, defaults: Defaults<'_>) -> Need {
     match show.kind {
         ShowKind::Databases => return Need::Databases,
         ShowKind::RetentionPolicies => return db.map_or(Need::Nothing(NO_DATABASE), |db| Need::RetentionPolicies(db.into())),
-        ShowKind::ContinuousQueries
-        | ShowKind::Diagnostics(_)
-        | ShowKind::Grants(_)
-        | ShowKind::Queries
-        | ShowKind::ShardGroups
-        | ShowKind::Shards
-        | ShowKind::Stats(_)
-        | ShowKind::Subscriptions
-        | ShowKind::Users => return Need::Everything,
+        ShowKind::ContinuousQueries => return Need::ContinuousQueries,
+        ShowKind::Grants(ref user) => return Need::Grants(user.name.clone()),
+        ShowKind::Subscriptions => return Need::Subscriptions,
+        ShowKind::Users => return Need::Users,
+        ShowKind::Diagnostics(_) | ShowKind::Queries | ShowKind::ShardGroups | ShowKind::Shards | ShowKind::Stats(_) => {
+            return Need::Everything;
+        }
         _ => {}
     }
     if show.on_all.databases {
@@ -335,7 +341,9 @@ mod tests {
             ("SHOW TAG KEYS", None, None, "Nothing(\"database name required\")"),
             ("SELECT a FROM \"\"", Some("d"), None, "Nothing(\"invalid measurement\")"),
             ("SELECT a FROM (SELECT b FROM \"\")", Some("d"), None, "Nothing(\"invalid measurement\")"),
-            ("SHOW USERS", None, None, "Everything"),
+            ("SHOW USERS", None, None, "Users"),
+            ("SHOW GRANTS FOR u", None, None, "Grants(\"u\")"),
+            ("SHOW SHARDS", None, None, "Everything"),
             ("DROP SERIES FROM m", Some("d"), None, "d/-!"),
             ("CREATE DATABASE x", Some("d"), None, "Everything"),
         ] {

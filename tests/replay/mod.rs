@@ -127,7 +127,9 @@ fn relative(mut answer: Value, params: &str, base: i64) -> Value {
         for row in series.get_mut("values").and_then(Value::as_array_mut).into_iter().flatten() {
             let Some(time) = row[0].as_i64().and_then(|time| time.checked_mul(unit)) else { continue };
             if (time - base).abs() < 2 * 24 * 60 * MINUTE {
-                row[0] = format!("B{:+}", time - base).into();
+                // Within a second it is now's.
+                let whole = (time - base) % 1_000_000_000 == 0;
+                row[0] = if whole { format!("B{:+}", time - base).into() } else { "B~".into() };
             }
         }
     }

@@ -14,6 +14,7 @@ mod calls;
 mod condition;
 mod context;
 mod describe;
+mod explain;
 mod expr;
 mod fields;
 mod fill;
@@ -59,6 +60,7 @@ pub struct Plan<'a> {
 enum PlanKind {
     Select(Box<ir::Select>),
     Show(Box<show::Plan>),
+    Explain(Box<explain::Explain>),
 }
 
 /// Resolves a statement: which columns it gives is known afterwards, nothing has been read yet.
@@ -76,6 +78,11 @@ pub fn plan<'a>(statement: &Statement, context: &Context<'a>) -> Result<Plan<'a>
             let plan = Box::new(show::plan(show, context)?);
             let schema = plan.schema();
             (PlanKind::Show(plan), schema)
+        }
+        StatementKind::Explain(explain) => {
+            let plan = Box::new(explain::plan(explain, context)?);
+            let schema = plan.schema();
+            (PlanKind::Explain(plan), schema)
         }
         _ => return Err(Error::new(Kind::NotImplemented, "not implemented: this kind of statement")),
     };
@@ -99,6 +106,7 @@ impl Plan<'_> {
         let budget = Budget::new(&self.context);
         match &self.kind {
             PlanKind::Show(plan) => plan.run(&self.schema, &budget, sink),
+            PlanKind::Explain(plan) => plan.run(&self.schema, &budget, sink),
             PlanKind::Select(select) => {
                 let mut output = Output::new(select, SchemaRef::clone(&self.schema), sink);
                 select::run(select, &budget, &mut output)?;
