@@ -361,6 +361,10 @@ impl Tables for Counted {
         self.inner.schema(measurement)
     }
 
+    fn schema_within(&self, measurement: &str, time: RangeInclusive<i64>) -> Option<Arc<embedded::Schema>> {
+        self.inner.schema_within(measurement, time)
+    }
+
     fn scan(&self, scan: Scan) -> Result<Box<dyn Iterator<Item = Result<SeriesBatch, Error>> + Send>, Error> {
         let read = Arc::clone(&self.read);
         let mut batches = read.timed(|| self.inner.scan(scan))?;
