@@ -1,6 +1,6 @@
 //! `SELECT` with functions: one pass over the points folds all calls, then each group's results are filled, joined by time and handed on.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array};
 
@@ -8,10 +8,10 @@ use super::{
     aggregate::{self, Fold, Input, Point},
     context::Budget,
     fill,
-    ir::{Arg, Call, Fill, Function, Place, Select, Source},
+    ir::{Arg, Call, Fill, Function, Place, Reader, Select, Source},
     output::Output,
     points::Points,
-    rows::{self, Column, Groups, Wanted},
+    rows::{self, Column, Groups, Rows, Wanted},
     transform,
     value::{Scalar, column},
     window::{MIN_TIME, Run},
@@ -61,9 +61,8 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
             continue;
         }
         groups.next_table();
-        let wanted = Wanted { time, descending: false, selected_only: false };
         let mut last: Option<Arc<[Box<str>]>> = None;
-        rows::scan(select, table, &source.name, wanted, budget, &mut |rows| {
+        let mut feed = |rows: Rows, running: &mut [Running<'_>], pass: Option<(i64, i64)>| {
             if limited.as_ref().is_some_and(|limited| !limited.has(table, &rows.tags)) {
                 return Ok(true);
             }
@@ -76,10 +75,14 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
             let times = rows.time.values();
             let whole = [Run { start: select.time.0, rows: 0..times.len() }];
             let runs = select.windows.as_ref().map(|windows| windows.runs(times));
-            for running in &mut running {
+            for running in running.iter_mut().filter(|running| pass.is_none_or(|pass| running.time == pass)) {
                 let Column::Field(array) = &rows.columns[running.call.slot()] else { continue };
-                let inside = || {
-                    times.partition_point(|time| *time < running.time.0)..times.partition_point(|time| *time <= running.time.1)
+                let inside = || match pass {
+                    Some(_) => 0..times.len(),
+                    None => {
+                        let before = |end: i64| times.partition_point(|time| *time < end);
+                        before(running.time.0)..times.partition_point(|time| *time <= running.time.1)
+                    }
                 };
                 let fold = match &mut running.leaf {
                     Leaf::Nothing => continue,
@@ -91,7 +94,7 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
                 };
                 let runs = runs.as_deref().unwrap_or(&whole);
                 let trimmed;
-                let runs = if running.time == time {
+                let runs = if pass.is_some() || running.time == time {
                     runs
                 } else {
                     trimmed = trim(runs, &inside());
@@ -102,7 +105,17 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
                 fold.update(&Input { group, times, runs, column: array, aux }, budget)?;
             }
             Ok(true)
-        })?;
+        };
+        // One pass for all calls; of a subquery one for each range of times, since what it gives depends on the range.
+        let passes: Vec<(i64, i64)> = match &table.reader {
+            Reader::Tables(_) => vec![time],
+            Reader::Subquery(_) => running.iter().map(|running| running.time).collect::<BTreeSet<_>>().into_iter().collect(),
+        };
+        for pass in passes {
+            let wanted = Wanted { time: pass, descending: false, selected_only: false };
+            let pass = matches!(table.reader, Reader::Subquery(_)).then_some(pass);
+            rows::scan(select, table, &source.name, wanted, budget, &mut |rows| feed(rows, &mut running, pass))?;
+        }
     }
     for group in groups.sorted(!select.ascending) {
         budget.check()?;
@@ -130,10 +143,13 @@ fn leaf(call: &Call) -> &Call {
     }
 }
 
-/// Transformations of windows need those before the first.
+/// Transformations of windows need those before the first. Those of points that only another query cuts into windows don't.
 fn extended(call: &Call, select: &Select) -> (i64, i64) {
     let mut time = select.time;
     let Some(windows) = &select.windows else { return time };
+    if leaf(call).function == Function::Points {
+        return time;
+    }
     let mut call = call;
     while let Arg::Call(inner) = &call.arg {
         let more = match &call.function {

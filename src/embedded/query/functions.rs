@@ -61,24 +61,24 @@ pub(super) fn distinct(builder: &mut Builder<'_>, reference: &VarRef) -> Call {
 /// Types a call that [`validate`](crate::influxql::validate) let through.
 pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Call, Error> {
     let name = call.name.name.to_ascii_lowercase();
-    let (arg, input, windowed) = match call.args.first() {
+    let (arg, input) = match call.args.first() {
         Some(Expr::VarRef(reference)) => {
             let (slot, kind) = builder.reference(reference, false);
-            (Arg::Ref(slot), kind, false)
+            (Arg::Ref(slot), kind)
         }
         Some(Expr::Distinct(ident)) => {
             let inner = distinct(builder, &VarRef { name: ident.clone(), cast: None });
             let kind = inner.output;
-            (Arg::Call(Box::new(inner)), kind, true)
+            (Arg::Call(Box::new(inner)), kind)
         }
         Some(Expr::Call(inner)) => {
             let inner = resolve(builder, inner)?;
             let kind = inner.output;
-            (Arg::Call(Box::new(inner)), kind, true)
+            (Arg::Call(Box::new(inner)), kind)
         }
         _ => return Err(Error::invalid(format!("expected field argument in {name}()"))),
     };
-    let function = function(builder, call, &name, windowed)?;
+    let function = function(builder, call, &name)?;
     takes(&function, &name, input)?;
     let output = match function {
         Function::Count | Function::Elapsed { .. } => Type::Integer,
@@ -97,12 +97,12 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
     Ok(Call { function, arg, input, output })
 }
 
-/// The function of this name, with its parameters. `windowed` when its argument is a call.
-fn function(builder: &mut Builder<'_>, call: &ast::Call, name: &str, windowed: bool) -> Result<Function, Error> {
+/// The function of this name, with its parameters.
+fn function(builder: &mut Builder<'_>, call: &ast::Call, name: &str) -> Result<Function, Error> {
     const SECOND: i64 = 1_000_000_000;
     let args = &call.args;
     let width = builder.windows.map(|windows| windows.width);
-    let rate_unit = unit(call).or_else(|| width.filter(|_| windowed)).unwrap_or(SECOND);
+    let rate_unit = unit(call).or(width).unwrap_or(SECOND);
     Ok(match name {
         "count" => Function::Count,
         "distinct" => Function::Distinct,
@@ -184,7 +184,7 @@ fn takes(function: &Function, name: &str, input: Type) -> Result<(), Error> {
             (if *largest { "max" } else { "min" }, "InterruptIterator")
         }
         Function::Extremes { by: Some(_), .. } => (name, "ReduceBooleanIterator"),
-        Function::CumulativeSum => ("cumulative sum", "InterruptIterator"),
+        Function::CumulativeSum | Function::Technical(_) => (&*name.replace('_', " "), "InterruptIterator"),
         Function::Difference { .. } => ("difference", "InterruptIterator"),
         Function::Derivative { .. } => ("derivative", "InterruptIterator"),
         Function::MovingAverage(_) => ("moving average", "InterruptIterator"),

@@ -8,7 +8,7 @@ use super::{
     expr::Expr,
     technical::Technical,
     value::{Scalar, Type},
-    window::Windows,
+    window::{MAX_TIME, Windows},
 };
 use crate::{
     embedded::{Schema, Tables},
@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// A `SELECT`.
+#[derive(Clone)]
 pub(super) struct Select {
     /// What is read, sorted by measurement.
     pub(super) sources: Vec<Source>,
@@ -29,6 +30,10 @@ pub(super) struct Select {
     pub(super) time_name: Box<str>,
     /// Both ends included.
     pub(super) time: (i64, i64),
+    /// What the statement itself says of the time; `time` is the part of it that the query around it looks at.
+    pub(super) own_time: (i64, i64),
+    /// The end where nobody says one.
+    pub(super) open_end: i64,
     pub(super) windows: Option<Windows>,
     /// Tags of `GROUP BY`, sorted.
     pub(super) dimensions: Vec<Box<str>>,
@@ -49,21 +54,13 @@ impl Select {
 
     /// The same over other sources.
     pub(super) fn over(&self, sources: Vec<Source>) -> Self {
-        Self {
-            sources,
-            refs: self.refs.clone(),
-            calls: self.calls.clone(),
-            columns: self.columns.clone(),
-            time_name: self.time_name.clone(),
-            time: self.time,
-            windows: self.windows.clone(),
-            dimensions: self.dimensions.clone(),
-            limited_by: self.limited_by.clone(),
-            fill: self.fill.clone(),
-            ascending: self.ascending,
-            limits: self.limits,
-            zone: self.zone.clone(),
-        }
+        Self { sources, ..self.clone() }
+    }
+
+    /// The same for a query that looks at this time.
+    pub(super) fn within(&self, time: (i64, i64)) -> Self {
+        let time = (self.own_time.0.max(time.0), self.own_time.1.min(time.1));
+        Self { time: closed(time, self.open_end), ..self.clone() }
     }
 
     /// Groups by these tags too: what a query groups by, its subqueries do.
@@ -87,13 +84,20 @@ impl Select {
     }
 }
 
+/// A range of times, its open end replaced.
+pub(super) fn closed(time: (i64, i64), open_end: i64) -> (i64, i64) {
+    if time.1 == MAX_TIME { (time.0, open_end) } else { time }
+}
+
 /// A measurement, or several of one name in different buckets.
+#[derive(Clone)]
 pub(super) struct Source {
     pub(super) name: Arc<str>,
     pub(super) tables: Vec<Table>,
 }
 
 /// One measurement of one bucket.
+#[derive(Clone)]
 pub(super) struct Table {
     pub(super) reader: Reader,
     pub(super) schema: Arc<Schema>,
@@ -108,6 +112,7 @@ pub(super) struct Table {
 }
 
 /// Where a table's points come from.
+#[derive(Clone)]
 pub(super) enum Reader {
     Tables(Arc<dyn Tables>),
     /// A subquery over one measurement. Its columns are the fields, the tags that it groups by the tags.

@@ -11,11 +11,11 @@ use super::{
     condition,
     context::Context,
     describe, fields,
-    ir::{Fill, Place, Reader, Ref, Select, Source, Table},
+    ir::{Fill, Place, Reader, Ref, Select, Source, Table, closed},
     pattern,
     time_range::{self, Clock, TimeRange},
     value::{Scalar, Type},
-    window::{MIN_TIME, Windows},
+    window::{MAX_TIME, MIN_TIME, Windows},
 };
 use crate::{
     embedded::{Schema, Tables},
@@ -101,8 +101,9 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     let windows = own_windows.clone().or_else(|| parent.and_then(|parent| parent.windows.cloned()));
 
     let mut ascending = !ast.order_by.is_some_and(|order| order.descending);
-    let end = range.max.unwrap_or_else(|| if own_windows.is_some() { context.now } else { range.upper() });
-    let mut time = (range.lower(), end);
+    let own_time = (range.lower(), range.upper());
+    let open_end = if own_windows.is_some() { context.now } else { MAX_TIME };
+    let mut time = own_time;
     let mut limits = ast.limits;
     if let Some(parent) = parent {
         ascending = parent.ascending;
@@ -110,6 +111,8 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         let more = |own: Option<u64>, more: u64| Some(own.unwrap_or(0).saturating_add(more)).filter(|sum| *sum > 0);
         (limits.slimit, limits.soffset) = (more(limits.slimit, parent.slimit), more(limits.soffset, parent.soffset));
     }
+
+    time = closed(time, open_end);
 
     let (measurements, subqueries): (Vec<_>, Vec<_>) =
         ast.from.iter().cloned().partition(|source| matches!(source, ast::Source::Measurement(_)));
@@ -159,11 +162,6 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     }
 
     let windows_given = windows.is_some();
-    let over_subquery = readers.values().flatten().any(|(reader, _)| matches!(reader, Reader::Subquery(_)));
-    if over_subquery && windows_given && fields.calls.iter().any(|call| call.function.is_transformation()) {
-        // They need the window before the first, which the subquery would have to give too.
-        return Err(Error::new(Kind::NotImplemented, "not implemented: transformations of windows over a subquery"));
-    }
     let mut sources = Vec::new();
     for (name, tables) in readers {
         let tables = tables
@@ -179,6 +177,8 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         columns: fields.columns,
         time_name: fields.time_name,
         time,
+        own_time,
+        open_end,
         windows,
         limited_by: dimensions.clone(),
         dimensions,

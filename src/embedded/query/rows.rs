@@ -159,7 +159,7 @@ pub(super) fn scan(
     let mut series: Option<Series> = None;
     let batches: Box<dyn Iterator<Item = Result<SeriesBatch, Error>>> = match &table.reader {
         Reader::Tables(tables) => tables.scan(scan)?,
-        Reader::Subquery(inner) => Box::new(subquery::run(inner, &scan, budget)?.into_iter().map(Ok)),
+        Reader::Subquery(inner) => Box::new(subquery::run(&inner.within(wanted.time), &scan, budget)?.into_iter().map(Ok)),
     };
     for batch in batches {
         budget.check()?;

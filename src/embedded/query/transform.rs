@@ -121,27 +121,32 @@ fn pairs<'a>(points: impl Iterator<Item = &'a Point>, f: impl Fn(&Point, &Point)
 
 fn moving_average<'a>(points: impl Iterator<Item = &'a Point>, len: usize) -> Vec<Point> {
     let mut values = std::collections::VecDeque::new();
-    // Integers are summed exactly.
-    let (mut floats, mut integers) = (0.0_f64, 0_i128);
+    // Integers are summed as such, and overflow.
+    let (mut floats, mut integers) = (0.0_f64, 0_i64);
     let mut result = Vec::new();
     for point in points {
         let (float, integer) = match &point.value {
             Scalar::Float(value) => (*value, 0),
-            Scalar::Integer(value) => (0.0, i128::from(*value)),
-            Scalar::Unsigned(value) => (0.0, i128::from(*value)),
+            Scalar::Integer(value) => (0.0, *value),
+            Scalar::Unsigned(value) => (0.0, *value as i64),
             _ => continue,
         };
         if values.len() == len
             && let Some((float, integer)) = values.pop_front()
         {
             floats -= float;
-            integers -= integer;
+            integers = integers.wrapping_sub(integer);
         }
         floats += float;
-        integers += integer;
+        integers = integers.wrapping_add(integer);
         values.push_back((float, integer));
         if values.len() == len {
-            result.push(at(point.time, Scalar::Float((floats + integers as f64) / len as f64)));
+            let sum = match &point.value {
+                Scalar::Float(_) => floats,
+                Scalar::Unsigned(_) => integers as u64 as f64,
+                _ => integers as f64,
+            };
+            result.push(at(point.time, Scalar::Float(sum / len as f64)));
         }
     }
     result
@@ -171,19 +176,26 @@ pub(super) fn integral(points: &[Point], unit: i64, windows: Option<&Windows>, s
             previous = Some((point.time, value));
             continue;
         }
+        let mut end = value;
         let beyond = if ascending { point.time >= to } else { point.time <= to };
         if windows.is_some() && beyond {
             if before != to {
                 let slope = (value - before_value) / (point.time - before) as f64;
                 let cut = slope * (to - before) as f64 + before_value;
                 sum += 0.5 * (cut + before_value) * ((to - before) as f64 / unit);
-                (before, before_value) = (to, cut);
+                before = to;
+                // With integers 1.x takes the value at the cut for the end of the line instead of its beginning.
+                if matches!(point.value, Scalar::Float(_)) {
+                    before_value = cut;
+                } else {
+                    end = cut;
+                }
             }
             result.push(at(from, Scalar::Float(sum)));
             (from, to) = bounds(point.time);
             sum = 0.0;
         }
-        sum += 0.5 * (value + before_value) * ((point.time - before) as f64 / unit);
+        sum += 0.5 * (end + before_value) * ((point.time - before) as f64 / unit);
         previous = Some((point.time, value));
     }
     if previous.is_some_and(|(time, _)| time != from) {

@@ -146,11 +146,11 @@ fn function(call: &Call, shape: &mut Shape, wildcards: bool) -> Result {
                 let got = call.args.get(1).map_or("", go_type);
                 format!("second argument to {name} must be a duration, got {got}")
             })?;
-            transformation(name, call, shape, wildcards)
+            transformation(name, call, shape, wildcards, nested)
         }
         "difference" | "non_negative_difference" | "cumulative_sum" => {
             count_of(name, 1, call)?;
-            transformation(name, call, shape, wildcards)
+            transformation(name, call, shape, wildcards, nested)
         }
         "moving_average" => {
             count_of(name, 2, call)?;
@@ -168,7 +168,7 @@ fn function(call: &Call, shape: &mut Shape, wildcards: bool) -> Result {
                 },
                 None => return Ok(()),
             }
-            transformation(name, call, shape, wildcards)
+            transformation(name, call, shape, wildcards, nested)
         }
         "integral" => {
             count_between(name, 1, 2, call)?;
@@ -185,12 +185,12 @@ fn function(call: &Call, shape: &mut Shape, wildcards: bool) -> Result {
             count_between(name, 2, 4, call)?;
             periods(name, call)?;
             warmup(name, call)?;
-            transformation(name, call, shape, wildcards)
+            transformation(name, call, shape, wildcards, function)
         }
         "kaufmans_efficiency_ratio" | "kaufmans_adaptive_moving_average" => {
             count_between(name, 2, 3, call)?;
             periods(name, call)?;
-            transformation(name, call, shape, wildcards)
+            transformation(name, call, shape, wildcards, function)
         }
         "holt_winters" | "holt_winters_with_fit" => holt_winters(name, call, shape, wildcards),
         _ => refuse(format!("undefined function {name}()"), call.span),
@@ -276,8 +276,11 @@ fn unit(call: &Call, wrong: impl Fn() -> String) -> Result {
     }
 }
 
+/// Checks a function in a function.
+type Nested = fn(&Call, &mut Shape, bool) -> Result;
+
 /// A function over the points of a field, or over the windows of an aggregate.
-fn transformation(name: &str, call: &Call, shape: &mut Shape, wildcards: bool) -> Result {
+fn transformation(name: &str, call: &Call, shape: &mut Shape, wildcards: bool, nested: Nested) -> Result {
     shape.aggregates = true;
     match call.args.first() {
         Some(Expr::Call(inner)) => {
