@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Kind},
     influxql::{
         Statement, StatementKind,
-        ast::{Select, Show, ShowKind},
+        ast::{Limits4, OnAll, Select, Show, ShowKind},
         is_read_only,
     },
     native::{Api, Target},
@@ -43,6 +43,8 @@ pub(super) enum Work {
     Refused(String),
     /// The service below is asked.
     Ask(Box<Ask>),
+    /// `SHOW MEASUREMENTS` of several retention policies: each is asked.
+    Measurements(Box<Measurements>),
 }
 
 /// What the service below is asked.
@@ -56,6 +58,16 @@ pub(super) struct Ask {
     pub(super) statement: Statement,
     /// Buckets of the same databases, where the service below is told.
     pub(super) siblings: BTreeMap<Box<str>, Vec<Box<str>>>,
+}
+
+/// `SHOW MEASUREMENTS ON db.rp | db.* | *.*`
+#[derive(Debug)]
+pub(super) struct Measurements {
+    /// With what v1 calls their places: database and retention policy.
+    pub(super) asks: Vec<(Box<str>, Box<str>, Ask)>,
+    /// They count for all rows together.
+    pub(super) limit: usize,
+    pub(super) offset: usize,
 }
 
 impl Ask {
@@ -160,6 +172,13 @@ impl Planner<'_> {
 
     async fn forward(&self, statement: &Statement, answer: &mut Answer) -> Result<Work, Error> {
         let defaults = Defaults { db: self.query.db.as_deref(), rp: self.query.rp.as_deref() };
+        if let StatementKind::Show(show) = &statement.kind
+            && show.kind == ShowKind::Measurements
+            && (show.on_all.databases || show.on_all.retention_policies || show.retention_policy.is_some())
+            && self.target.full_influxql
+        {
+            return self.measurements(statement, show).await;
+        }
         match statement::need(&statement.kind, defaults) {
             Need::Nothing(why) => Ok(Work::Fail(why.into())),
             Need::Databases => Ok(Work::Known(show::databases(&self.list().await?))),
@@ -195,6 +214,35 @@ impl Planner<'_> {
             }
             Need::Places(places) => self.places(statement, &places, defaults, answer).await,
         }
+    }
+
+    /// As InfluxDB 1.8.10 and 2.x answer it.
+    async fn measurements(&self, statement: &Statement, show: &Show) -> Result<Work, Error> {
+        if show.on_all.databases && !show.on_all.retention_policies {
+            let on = if show.retention_policy.is_some() { "*.rp" } else { "*" };
+            let message = format!("query 'SHOW MEASUREMENTS ON {on}' not supported. use 'ON *.*' or specify a database");
+            return Ok(Work::Fail(message));
+        }
+        let asked = |mapping: &Mapping| {
+            show.database.as_ref().is_none_or(|database| database.name == mapping.database)
+                && show.retention_policy.as_ref().is_none_or(|rp| rp.name == mapping.retention_policy)
+        };
+        let mappings = self.list().await?.into_iter().filter(asked);
+        let asks = mappings.map(|mapping| {
+            let mut show = Box::new(show.clone());
+            (show.database, show.retention_policy) = (None, None);
+            (show.on_all, show.limits) = (OnAll::default(), Limits4::default());
+            let statement = Statement { kind: StatementKind::Show(show), span: statement.span };
+            let database = mapping.database.clone();
+            let ask = Ask { bucket: mapping.bucket, database, statement, siblings: BTreeMap::new() };
+            (mapping.database, mapping.retention_policy, ask)
+        });
+        let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        Ok(Work::Measurements(Box::new(Measurements {
+            asks: asks.collect(),
+            limit: show.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size),
+            offset: show.limits.offset.map_or(0, size),
+        })))
     }
 
     fn require_all(&self) -> Result<(), Error> {

@@ -11,8 +11,8 @@ use http_body_util::StreamBody;
 use super::{
     layer::Shared,
     modules,
-    plan::{Ask, Step, Work},
-    statement,
+    plan::{Ask, Measurements, Step, Work},
+    show, statement,
     write::beginning,
 };
 use crate::{
@@ -131,6 +131,30 @@ where
         Ok(reply)
     }
 
+    /// Asks for the measurements of each place.
+    async fn measurements(&mut self, all: &Measurements) -> Result<Reply, BoxError> {
+        let mut rows = Vec::new();
+        let (mut skip, mut left) = (all.offset, all.limit);
+        for (database, retention_policy, ask) in &all.asks {
+            if left == 0 {
+                break;
+            }
+            let mut reply = self.ask(ask).await?;
+            while let Some(event) = reply.next().await? {
+                let Event::Rows(batch) = event else { continue };
+                let skipped = skip.min(batch.len);
+                skip -= skipped;
+                for row in (skipped..batch.len).take(left) {
+                    left -= 1;
+                    let name = batch.columns.first().map_or("", |column| column.text(row));
+                    rows.push([name, database, retention_policy].map(show::text).into());
+                }
+            }
+        }
+        let columns = ["name", "database", "retention policy"];
+        Ok(Reply::Local(if rows.is_empty() { VecDeque::new() } else { show::table("measurements", &columns, rows) }))
+    }
+
     /// Fields and tags of the measurements that this `FROM` names.
     async fn stored(&mut self, ask: &Ask, from: &str) -> Result<Arc<FieldsAndTags>, BoxError> {
         if let Some(known) = self.shared.schemas.get(&ask.bucket, from, Instant::now()) {
@@ -234,6 +258,10 @@ where
             Work::Nothing => Ok(Reply::Local(VecDeque::new())),
             Work::Known(events) => Ok(Reply::Local(events)),
             Work::Fail(message) | Work::Refused(message) => Err(Error::invalid(message)),
+            Work::Measurements(all) => match self.running.measurements(&all).await {
+                Ok(reply) => Ok(reply),
+                Err(error) => Err(in_result(error, id)?),
+            },
             Work::Ask(ask) => match self.running.ask(&ask).await {
                 Ok(reply) => Ok(reply),
                 Err(error) => Err(in_result(error, id)?),

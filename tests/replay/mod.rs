@@ -10,15 +10,18 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tower::{Layer, ServiceExt};
 use v1shim::{
     Body, V1Shim, V1ShimLayer,
+    access::{Access, Grant},
     config::{self, AuthMode, Config},
     embedded::{Embedded, Engine},
     types::Profile,
@@ -271,4 +274,142 @@ async fn the_stack_answers_as_influxdb_1_6_7() {
     println!("{agree} agree, {by_shape} in their shape, {differ_on_purpose} differ on purpose, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
     assert!(agree > 100, "the cases weren't found");
+}
+
+/// What 1.6.7 doesn't know yet, as the documentation of 1.8 has it.
+#[tokio::test]
+async fn what_later_versions_show() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shim, engine) = open(dir.path()).await;
+    for (db, rp, lines) in [
+        ("a", "autogen", "cpu,host=x,region=y v=1 0\nmem,host=x v=1 0"),
+        ("a", "week", "cpu,rack=r v=1 0"),
+        ("b", "autogen", "disk,path=p v=1 0"),
+    ] {
+        let params = form(&[("db", db), ("rp", rp)]);
+        let (status, _) = send(&shim, Request::post(format!("/write?{params}")).body(Body::from(lines)).unwrap()).await;
+        assert_eq!(status, 204);
+    }
+    let keys = |rows: &[(&str, &[&str])]| -> Value {
+        let series = rows.iter().map(|(name, keys)| {
+            let values: Vec<_> = keys.iter().map(|key| json!([key])).collect();
+            json!({ "name": name, "columns": ["tagKey"], "values": values })
+        });
+        series.collect()
+    };
+    let measurements = |rows: &[[&str; 3]]| json!([{ "name": "measurements", "columns": ["name", "database", "retention policy"], "values": rows }]);
+    let all = [["cpu", "a", "autogen"], ["mem", "a", "autogen"], ["cpu", "a", "week"], ["disk", "b", "autogen"]];
+    for (q, want) in [
+        ("SHOW TAG KEYS WITH KEY = host", keys(&[("cpu", &["host"]), ("mem", &["host"])])),
+        ("SHOW TAG KEYS WITH KEY IN (region, rack)", keys(&[("cpu", &["rack", "region"])])),
+        ("SHOW TAG KEYS FROM cpu WITH KEY != host", keys(&[("cpu", &["rack", "region"])])),
+        ("SHOW TAG KEYS WITH KEY =~ /^r/ LIMIT 1", keys(&[("cpu", &["rack"])])),
+        ("SHOW TAG KEYS WITH KEY !~ /^r/ WHERE region = 'y'", keys(&[("cpu", &["host"])])),
+        ("SHOW MEASUREMENTS ON *.*", measurements(&all)),
+        ("SHOW MEASUREMENTS ON a.*", measurements(&all[..3])),
+        ("SHOW MEASUREMENTS ON a.week", measurements(&all[2..3])),
+        ("SHOW MEASUREMENTS ON *.* LIMIT 2 OFFSET 1", measurements(&all[1..3])),
+        ("SHOW MEASUREMENTS ON *.* WITH MEASUREMENT =~ /m|d/ WHERE host = 'x'", measurements(&all[1..2])),
+        ("SHOW MEASUREMENTS ON nosuch.*", Value::Null),
+    ] {
+        let answer = ask(&shim, "POST", "db=a&epoch=ns", q).await;
+        assert_eq!(answer["results"][0]["series"], want, "{q}: {answer}");
+    }
+    let answer = ask(&shim, "POST", "db=a", "SHOW MEASUREMENTS ON *").await;
+    let error = "query 'SHOW MEASUREMENTS ON *' not supported. use 'ON *.*' or specify a database";
+    assert_eq!(answer["results"][0]["error"], error);
+    engine.close().await;
+}
+
+/// The lines are ours, their shape is 1.x's, which the case files hold them to.
+#[tokio::test]
+async fn explain_tells_what_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shim, engine) = open(dir.path()).await;
+    let lines: String =
+        (0..50).map(|i| format!("cpu,host=h{} usage={i},n={i}i {}\n", i % 5, i * 86_400_000_000_000_i64)).collect();
+    let (status, _) = send(&shim, Request::post("/write?db=a").body(Body::from(lines)).unwrap()).await;
+    assert_eq!(status, 204);
+    let text = async |q: &str| -> String {
+        let answer = ask(&shim, "POST", "db=a", q).await;
+        let rows = answer["results"][0]["series"][0]["values"].as_array().unwrap_or_else(|| panic!("{q}: {answer}")).clone();
+        rows.iter().map(|row| row[0].as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    };
+    let select = "SELECT mean(usage) FROM cpu WHERE host != 'h0' AND time >= 0 AND time < 14d GROUP BY time(1d), host";
+    let plan = text(&format!("EXPLAIN {select}")).await;
+    for line in [
+        "EXPRESSION: mean(usage)",
+        "TIME RANGE: from 1970-01-01T00:00:00Z until 1970-01-14T23:59:59.999999999Z",
+        "WINDOWS: 24h0m0s, fill(null)",
+        "GROUP BY: host",
+        "OPERATORS: scan -> filter -> fold windows -> fill -> project",
+        "MEASUREMENT: cpu",
+        "FIELDS: usage",
+        "TAGS: host",
+        "NUMBER OF SHARDS: 3",
+        "NUMBER OF SERIES: 4",
+        "NUMBER OF FILES: 0",
+    ] {
+        assert!(plan.lines().any(|there| there == line), "no {line:?} in\n{plan}");
+    }
+    engine.flush().await.unwrap();
+    assert!(text(&format!("EXPLAIN {select}")).await.contains("NUMBER OF FILES: 3\n"));
+    let run = text("EXPLAIN ANALYZE SELECT mean(usage) FROM cpu GROUP BY host").await;
+    for part in
+        ["rows_scanned: 50\n", "rows_returned: 5\n", "measurement: cpu\n", "execution_time: ", "planning_time: ", "files: 8\n"]
+    {
+        assert!(run.contains(part), "no {part:?} in\n{run}");
+    }
+    let subquery = text("EXPLAIN SELECT max(m) FROM (SELECT mean(usage) AS m FROM cpu GROUP BY host)").await;
+    assert!(subquery.contains("SUBQUERY 1: cpu\n") && subquery.contains("MEASUREMENT: cpu\n"), "{subquery}");
+    engine.close().await;
+}
+
+/// A token sees what it may read, of a database with several policies too; what is about the whole store needs all access.
+#[tokio::test]
+async fn tokens_see_what_is_theirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (open, engine) = open(dir.path()).await;
+    for (rp, line) in [("autogen", "cpu v=1 0"), ("secret", "hidden,host=x v=1 0")] {
+        let request = Request::post(format!("/write?db=a&rp={rp}")).body(Body::from(line)).unwrap();
+        assert_eq!(send(&open, request).await.0, 204);
+    }
+    let grant = Grant { bucket: "a/autogen".into(), read: true, write: false };
+    let token = |name: &str, access: Access| config::Token {
+        name: name.into(),
+        sha256: Sha256::digest(name).into(),
+        access: Arc::new(access),
+        forward: None,
+    };
+    let mut config = Config::default();
+    config.compat.profile = Profile::V1;
+    config.auth.tokens = vec![token("root", Access::All), token("some", Access::Grants(vec![grant]))];
+    let shim = V1ShimLayer::new(config).catalog(engine.catalog()).layer(Embedded::new(engine.clone()));
+    let asked = async |token: &str, q: &str| -> (u16, String) {
+        let query = form(&[("db", "a"), ("p", token), ("q", q)]);
+        let (status, body) = send(&shim, Request::get(format!("/query?{query}")).body(Body::empty()).unwrap()).await;
+        (status, String::from_utf8(body).unwrap())
+    };
+    for (q, at_most) in [
+        ("SHOW MEASUREMENTS", r#"[["cpu"]]"#),
+        ("SHOW MEASUREMENTS ON *.*", r#"[["cpu","a","autogen"]]"#),
+        ("SHOW TAG KEYS", ""),
+        ("SHOW SERIES", r#"[["cpu"]]"#),
+        ("SHOW SERIES CARDINALITY", "[[1]]"),
+        ("SHOW FIELD KEYS", r#"[["v","float"]]"#),
+    ] {
+        let (status, text) = asked("some", q).await;
+        assert!(status == 200 && text.contains(at_most) && !text.contains("hidden"), "{q}: {text}");
+        assert!(q == "SHOW FIELD KEYS" || asked("root", q).await.1 != text, "{q}");
+    }
+    for what in ["USERS", "GRANTS FOR some", "SUBSCRIPTIONS", "SHARDS", "SHARD GROUPS", "STATS", "DIAGNOSTICS FOR 'build'"] {
+        let q = format!("SHOW {what}");
+        let (status, text) = asked("some", &q).await;
+        assert_eq!(status, 403, "{q}: {text}");
+        let (status, text) = asked("root", &q).await;
+        assert!(status == 200 && !text.contains("error"), "{q}: {text}");
+    }
+    assert!(asked("root", "SHOW GRANTS FOR some").await.1.contains(r#"[["a","READ"]]"#));
+    assert!(asked("some", "EXPLAIN SELECT v FROM a.secret.hidden").await.0 == 403);
+    engine.close().await;
 }

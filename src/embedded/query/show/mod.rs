@@ -94,7 +94,9 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
         None => (None, TimeRange::default()),
     };
     let condition = condition.and_then(filter::reduce);
-    let own = || if show.from.is_empty() { all(&[&bucket], &context) } else { resolve::find(&show.from, &context) };
+    // `FROM ""` says nothing, where points aren't read.
+    let named: Vec<ast::Source> = show.from.iter().filter(|source| !is_nameless(source)).cloned().collect();
+    let own = || if named.is_empty() { all(&[&bucket], &context) } else { resolve::find(&named, &context) };
     let (what, found) = match &show.kind {
         ShowKind::TagKeys | ShowKind::TagValues => {
             let by_key = matches!(show.kind, ShowKind::TagValues);
@@ -106,8 +108,8 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
         ShowKind::Series if has_time => {
             (What::SeriesWithTime { descending: show.order_by.is_some_and(|order| order.descending) }, own()?)
         }
-        ShowKind::Series if show.from.is_empty() => (What::Series, whole(&context)?),
-        ShowKind::Series => (What::Series, widened(&show.from, &context)?),
+        ShowKind::Series if named.is_empty() => (What::Series, whole(&context)?),
+        ShowKind::Series => (What::Series, widened(&named, &context)?),
         kind => {
             let Some(of) = cardinality::Of::new(show)? else {
                 return Err(Error::new(Kind::NotImplemented, "not implemented: this SHOW statement"));
@@ -130,12 +132,20 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
             }
         }
     };
+    if matches!(what, What::Count { .. } | What::SeriesWithTime { .. }) && named.len() < show.from.len() {
+        return Err(Error::invalid("invalid measurement"));
+    }
     if let (What::Count { .. } | What::Series | What::SeriesWithTime { .. }, Some(rest)) = (&what, &condition) {
         // Mistakes are told whether there are measurements or not.
         let mut names = condition::Names { field: &mut |_| None, mixed: &|_| None, tag: &|_| None, measurement: Some("") };
         condition::bind(rest, &mut names)?;
     }
     Ok(Plan::new(show, what, found, condition, time))
+}
+
+/// `FROM ""`
+fn is_nameless(source: &ast::Source) -> bool {
+    matches!(source, ast::Source::Measurement(Measurement { name: MeasurementName::Name(name), .. }) if name.name.is_empty())
 }
 
 /// All measurements of these buckets.

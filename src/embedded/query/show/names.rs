@@ -24,8 +24,11 @@ impl Names {
             Source::Measurement(measurement) => Some(measurement),
             Source::Subquery(_) => None,
         });
+        let nameless =
+            |measurement: &&Measurement| matches!(&measurement.name, MeasurementName::Name(name) if name.name.is_empty());
         let tests = named
             .chain(with)
+            .filter(|measurement| !nameless(measurement))
             .map(|measurement| {
                 Ok(match &measurement.name {
                     MeasurementName::Name(name) => Test::Text { text: name.name.clone(), negated: false },
