@@ -2,6 +2,8 @@
 
 mod catalog;
 mod client;
+#[cfg(feature = "server")]
+mod credentials;
 mod delivery;
 mod raw;
 #[cfg(feature = "server")]

@@ -27,17 +27,35 @@ pub(super) const NO_CREDENTIAL: &str = "unable to parse authentication credentia
 /// 1.x's text for a credential that nobody knows; clients look for it.
 pub(super) const UNKNOWN: &str = "authorization failed";
 
+/// What somebody has shown.
+#[derive(Clone, Debug)]
+pub(super) struct Credential {
+    /// Who they say they are; counts only where users have passwords.
+    pub(super) user: Option<Box<str>>,
+    /// A token or a password.
+    pub(super) secret: Secret,
+    /// It came as `Bearer`, and so may be a JSON Web Token.
+    pub(super) bearer: bool,
+}
+
+impl Credential {
+    fn new(user: Option<&str>, secret: impl Into<Box<str>>) -> Self {
+        let user = user.filter(|user| !user.is_empty()).map(Into::into);
+        Self { user, secret: Secret::new(secret), bearer: false }
+    }
+}
+
 /// Takes the credential out of URL and headers; afterwards neither holds one. Where v1's endpoints don't stand, `u` and `p` may be
 /// parameters of the host's: they count there only for somebody who has to say who they are (`asked`) and has no header for it.
 ///
 /// # Errors
 /// 401 when the only credential is a header that makes no sense.
-pub(super) fn take(uri: &mut Uri, headers: &mut HeaderMap, asked: bool) -> Result<Option<Secret>, Error> {
+pub(super) fn take(uri: &mut Uri, headers: &mut HeaderMap, asked: bool) -> Result<Option<Credential>, Error> {
     let header = headers.remove(AUTHORIZATION);
     if ((asked && header.is_none()) || Endpoint::at(uri.path()) != Endpoint::Other)
-        && let Some(token) = take_from_uri(uri)
+        && let Some(credential) = take_from_uri(uri)
     {
-        return Ok(Some(token));
+        return Ok(Some(credential));
     }
     match header {
         Some(header) => from_header(header.as_bytes()),
@@ -45,13 +63,13 @@ pub(super) fn take(uri: &mut Uri, headers: &mut HeaderMap, asked: bool) -> Resul
     }
 }
 
-/// The first `p` that isn't empty; every `u` and `p` leaves the URI, all else stays byte for byte.
-fn take_from_uri(uri: &mut Uri) -> Option<Secret> {
+/// The first `p` that isn't empty, and the first `u`; every `u` and `p` leaves the URI, all else stays byte for byte.
+fn take_from_uri(uri: &mut Uri) -> Option<Credential> {
     let query = uri.query()?;
     if !query.split('&').any(|pair| is_credential(&name(pair))) {
         return None;
     }
-    let mut token = None;
+    let (mut secret, mut user): (Option<Box<str>>, Option<Box<str>>) = (None, None);
     let mut rest = String::with_capacity(uri.path().len() + 1 + query.len());
     rest.push_str(uri.path());
     let mut separator = '?';
@@ -61,9 +79,12 @@ fn take_from_uri(uri: &mut Uri) -> Option<Secret> {
             rest.push(separator);
             rest.push_str(pair);
             separator = '&';
-        } else if name == "p" && token.is_none() {
-            let value = form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value).unwrap_or_default();
-            token = (!value.is_empty()).then(|| Secret::new(value.into_owned()));
+        } else {
+            let slot = if name == "p" { &mut secret } else { &mut user };
+            if slot.is_none() {
+                let value = form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value).unwrap_or_default();
+                *slot = (!value.is_empty()).then(|| value.into());
+            }
         }
     }
     let mut parts = std::mem::take(uri).into_parts();
@@ -71,7 +92,7 @@ fn take_from_uri(uri: &mut Uri) -> Option<Secret> {
     parts.path_and_query =
         Some(PathAndQuery::from_maybe_shared(Bytes::from(rest)).unwrap_or_else(|_| PathAndQuery::from_static("/")));
     *uri = Uri::from_parts(parts).unwrap_or_default();
-    token
+    secret.map(|secret| Credential::new(user.as_deref(), secret))
 }
 
 /// The name in `name=value`, decoded: `%70` is `p` too.
@@ -88,28 +109,31 @@ fn is_credential(name: &str) -> bool {
     matches!(name, "u" | "p")
 }
 
-/// The token in an `Authorization` header, none when it is empty.
-fn from_header(header: &[u8]) -> Result<Option<Secret>, Error> {
+/// The credential in an `Authorization` header, none when it is empty.
+fn from_header(header: &[u8]) -> Result<Option<Credential>, Error> {
     let malformed = || Error::new(Kind::Unauthorized, NO_CREDENTIAL);
     let header = std::str::from_utf8(header).map_err(|_| malformed())?.trim();
     let (scheme, rest) = header.split_once([' ', '\t']).unwrap_or((header, ""));
     let rest = rest.trim();
-    let token: Cow<'_, str> = if scheme.eq_ignore_ascii_case("token") {
-        rest.split_once(':').map_or(rest, |(_, token)| token).into()
+    let credential = if scheme.eq_ignore_ascii_case("token") {
+        match rest.split_once(':') {
+            Some((user, token)) => Credential::new(Some(user), token),
+            None => Credential::new(None, rest),
+        }
     } else if scheme.eq_ignore_ascii_case("bearer") {
-        rest.into()
+        Credential { bearer: true, ..Credential::new(None, rest) }
     } else if scheme.eq_ignore_ascii_case("basic") {
         let plain = BASE64.decode(rest).ok().and_then(|plain| String::from_utf8(plain).ok()).ok_or_else(malformed)?;
-        let password = plain.split_once(':').ok_or_else(malformed)?.1;
+        let (user, password) = plain.split_once(':').ok_or_else(malformed)?;
         if password.is_empty() {
             // A user without a password is somebody whom nobody knows.
             return Err(Error::new(Kind::Unauthorized, UNKNOWN));
         }
-        password.to_owned().into()
+        Credential::new(Some(user), password)
     } else {
         return Err(malformed());
     };
-    Ok((!token.is_empty()).then(|| Secret::new(token.into_owned())))
+    Ok((!credential.secret.expose().is_empty()).then_some(credential))
 }
 
 #[cfg(test)]
@@ -125,7 +149,7 @@ mod tests {
         }
         let token = take(&mut uri, &mut headers, true);
         assert!(!headers.contains_key(AUTHORIZATION));
-        let token = token.map(|token| token.map(|token| token.expose().to_owned())).map_err(|error| error.to_string());
+        let token = token.map(|token| token.map(|token| token.secret.expose().to_owned())).map_err(|error| error.to_string());
         (token, uri.to_string())
     }
 
@@ -158,6 +182,27 @@ mod tests {
         assert_eq!(taken("/write?db=d", Some(&basic("user:"))).0, Err(UNKNOWN.to_owned()));
         for header in ["Digest x", "x", "", "Basic", "Basic !", &basic("no colon"), "Basic //8="] {
             assert_eq!(taken("/write?db=d", Some(header)).0, Err(NO_CREDENTIAL.to_owned()), "{header}");
+        }
+    }
+
+    #[test]
+    fn user_names() {
+        let user = |uri: &str, header: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(header.map(|header| (AUTHORIZATION, header.parse().unwrap())));
+            take(&mut uri.parse().unwrap(), &mut headers, true).unwrap().and_then(|credential| credential.user)
+        };
+        for (uri, header, expected) in [
+            ("/query?u=a%20b&p=T", None, Some("a b")),
+            ("/query?p=T&u=&u=b", None, Some("b")),
+            ("/query?p=T", Some("Token a:H"), None),
+            ("/query", Some("Token a:H"), Some("a")),
+            ("/query", Some("Token H"), None),
+            ("/query", Some("Bearer a:H"), None),
+            ("/query", Some("Basic dTpU"), Some("u")),
+            ("/query", Some("Basic OlQ="), None),
+        ] {
+            assert_eq!(user(uri, header).as_deref(), expected, "{uri} {header:?}");
         }
     }
 

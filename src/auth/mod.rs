@@ -9,7 +9,8 @@
 //!    | `Authorization: Token T`, `Token any:T` | what stands behind the first colon, if there is one |
 //!    | `Authorization: Bearer T` | all of it |
 //!
-//!    Schemes are recognised in any case. User names are ignored.
+//!    Schemes are recognised in any case. User names are ignored, but where none of the tokens is shown and users are configured: then name
+//!    and password count, or a `Bearer` JSON Web Token that names the user.
 //! 2. `auth.mode` says who decides: `local` a table of tokens, of which only the SHA-256 is kept and all of which are compared, each in
 //!    constant time; `passthrough` the service below; `none` nobody.
 //! 3. `/ping`, `/health` and CORS preflight need no credential. Everything else without one is 401, before any of its body is read, and so
@@ -57,6 +58,8 @@
 
 mod check;
 mod extract;
+mod jwt;
 mod layer;
+mod password;
 
 pub use layer::{Auth, AuthLayer};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{Backend, Config};
-use crate::types::Secret;
 
 /// The configuration as it is now, shared by everybody; a reload swaps it. A request looks once and keeps what it saw.
 #[derive(Clone, Debug)]
@@ -88,11 +87,6 @@ impl Config {
                 keep(&mut keys, "upstream.api", &mut new.api, &old.api);
                 keep(&mut keys, "upstream.url", &mut new.url, &old.url);
                 keep(&mut keys, "upstream.org", &mut new.org, &old.org);
-                let exposed = |token: &Option<Secret>| token.as_ref().map(|token| token.expose().to_owned());
-                if exposed(&new.token) != exposed(&old.token) {
-                    keys.push("upstream.token");
-                    new.token.clone_from(&old.token);
-                }
                 keep(&mut keys, "upstream.connect_timeout", &mut new.connect_timeout, &old.connect_timeout);
                 keep(&mut keys, "upstream.timeout", &mut new.timeout, &old.timeout);
                 keep(&mut keys, "upstream.urls", &mut new.urls, &old.urls);

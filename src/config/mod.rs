@@ -121,6 +121,10 @@ pub struct Auth {
     pub open: bool,
     /// `[[auth.token]]`
     pub tokens: Vec<Token>,
+    /// `[[auth.user]]`
+    pub users: Vec<Arc<User>>,
+    /// `jwt_secret`: with which JSON Web Tokens that name users are signed (HS256).
+    pub jwt_secret: Option<Secret>,
 }
 
 /// `auth.mode`
@@ -145,6 +149,19 @@ pub struct Token {
     /// `access`
     pub access: Arc<Access>,
     /// What it is exchanged for on the way to an upstream; absent: the backend's own token.
+    pub forward: Option<Secret>,
+}
+
+/// A user of 1.x that `local` knows.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// `name`
+    pub name: Arc<str>,
+    /// `bcrypt`: the hash of the password; absent: the user comes with a JSON Web Token.
+    pub bcrypt: Option<Box<str>>,
+    /// `access`
+    pub access: Arc<Access>,
+    /// What the password is exchanged for on the way to an upstream; absent: the backend's own token.
     pub forward: Option<Secret>,
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, LogFormat, Policy, Server, Spool, Tls, Token,
-    Upstream,
+    Upstream, User,
     raw::{Problem, Problems, Section, read, wrong},
 };
 use crate::{
@@ -220,6 +220,17 @@ impl Reader<'_> {
         let open = section.boolean("i_know_this_is_open").unwrap_or(false);
         let mut tables = section.sections("token");
         let tokens: Vec<Token> = tables.iter_mut().filter_map(|table| self.token(table, upstream)).collect();
+        let jwt_secret = self.secret(&mut section, ["jwt_secret", "jwt_secret_file", "jwt_secret_env"]);
+        let jwt_secret = jwt_secret.filter(|secret| !secret.is_empty()).map(Secret::new);
+        let mut people = section.sections("user");
+        let mut users: Vec<Arc<User>> = Vec::new();
+        for table in &mut people {
+            let Some(user) = self.user(table, upstream, jwt_secret.is_some()) else { continue };
+            if users.iter().any(|other| other.name == user.name) {
+                table.problem("name", format!("there is another user named {:?}", user.name));
+            }
+            users.push(Arc::new(user));
+        }
         section.finish();
         for (n, (table, token)) in tables.iter().zip(&tokens).enumerate() {
             if tables.len() == tokens.len() {
@@ -233,8 +244,11 @@ impl Reader<'_> {
             }
         }
         match mode {
-            AuthMode::Local if upstream && tables.is_empty() => {
-                section.problem("token", "nobody could get in: mode \"local\" before an upstream needs at least one [[auth.token]]");
+            AuthMode::Local if upstream && tables.is_empty() && people.is_empty() => {
+                section.problem(
+                    "token",
+                    "nobody could get in: mode \"local\" before an upstream needs at least one [[auth.token]] or [[auth.user]]",
+                );
             }
             AuthMode::Passthrough if !upstream => {
                 section.problem("mode", "\"passthrough\" lets the upstream decide, and the embedded store is none: use \"local\"");
@@ -251,7 +265,10 @@ impl Reader<'_> {
         if mode != AuthMode::Local && !tables.is_empty() {
             section.problem("token", "tokens count in mode \"local\" only: say mode = \"local\", or take them out");
         }
-        Auth { mode, open, tokens }
+        if mode != AuthMode::Local && !people.is_empty() {
+            section.problem("user", "users count in mode \"local\" only: say mode = \"local\", or take them out");
+        }
+        Auth { mode, open, tokens, users, jwt_secret }
     }
 
     fn token(&mut self, table: &mut Section<'_, '_>, upstream: bool) -> Option<Token> {
@@ -274,29 +291,38 @@ impl Reader<'_> {
         if table.has("token") && secret.as_deref() == Some("") {
             table.problem("token", "is empty");
         }
-        let access = table.get("access", |value| match value {
-            toml::de::DeValue::String(word) if word == "all" => Ok(Access::All),
-            toml::de::DeValue::Array(_) => Ok(Access::Grants(Vec::new())),
-            other => Err(wrong("\"all\" or [{ bucket = \"…\", read = true, write = true }]", other)),
-        });
-        if !table.has("access") {
-            table.problem("access", "is missing: \"all\", or [{ bucket = \"…\", read = true, write = true }]");
-        }
-        let access = match access {
-            Some(Access::Grants(_)) => Some(Access::Grants(grants(table))),
-            other => other,
-        };
-        let forward = self.secret(table, ["forward", "forward_file", "forward_env"]);
-        if forward.is_some() && !upstream {
-            table.problem("forward", "is sent to an upstream, and there is none with backend.kind = \"embedded\"");
-        }
+        let access = access(table);
+        let forward = self.forward(table, upstream);
         table.finish();
         Some(Token {
             name: name?.into(),
             sha256: hash.or_else(|| secret.filter(|secret| !secret.is_empty()).map(|secret| Sha256::digest(secret).into()))?,
             access: Arc::new(access?),
-            forward: forward.filter(|forward| !forward.is_empty()).map(Secret::new),
+            forward,
         })
+    }
+
+    fn forward(&mut self, table: &mut Section<'_, '_>, upstream: bool) -> Option<Secret> {
+        let forward = self.secret(table, ["forward", "forward_file", "forward_env"]);
+        if forward.is_some() && !upstream {
+            table.problem("forward", "is sent to an upstream, and there is none with backend.kind = \"embedded\"");
+        }
+        forward.filter(|forward| !forward.is_empty()).map(Secret::new)
+    }
+
+    fn user(&mut self, table: &mut Section<'_, '_>, upstream: bool, jwt: bool) -> Option<User> {
+        let name = table.parsed("name", not_empty);
+        if !table.has("name") {
+            table.problem("name", "is missing");
+        }
+        let bcrypt = table.parsed("bcrypt", bcrypt_hash);
+        if !table.has("bcrypt") && !jwt {
+            table.problem("bcrypt", "is missing: without it a user needs auth.jwt_secret to come with a JSON Web Token");
+        }
+        let access = access(table);
+        let forward = self.forward(table, upstream);
+        table.finish();
+        Some(User { name: name?.into(), bcrypt, access: Arc::new(access?), forward })
     }
 
     /// A secret that stands in the file, in another one, or in the environment. An empty inline one is the same as none.
@@ -342,6 +368,21 @@ impl Reader<'_> {
             };
         }
         here
+    }
+}
+
+fn access(table: &mut Section<'_, '_>) -> Option<Access> {
+    let access = table.get("access", |value| match value {
+        toml::de::DeValue::String(word) if word == "all" => Ok(Access::All),
+        toml::de::DeValue::Array(_) => Ok(Access::Grants(Vec::new())),
+        other => Err(wrong("\"all\" or [{ bucket = \"…\", read = true, write = true }]", other)),
+    });
+    if !table.has("access") {
+        table.problem("access", "is missing: \"all\", or [{ bucket = \"…\", read = true, write = true }]");
+    }
+    match access {
+        Some(Access::Grants(_)) => Some(Access::Grants(grants(table))),
+        other => other,
     }
 }
 
@@ -585,6 +626,16 @@ fn token_text(text: &str) -> Result<String, String> {
         Err("has control characters, which no request could bring".into())
     } else {
         Ok(text.to_owned())
+    }
+}
+
+/// A hash as `htpasswd -B` and 1.x write it. A cost beyond 14 is a second and more for each first request.
+fn bcrypt_hash(text: &str) -> Result<Box<str>, String> {
+    let wrong = || "expected a bcrypt hash such as `htpasswd -nbB` prints, beginning with \"$2\"".to_owned();
+    let parts = text.parse::<bcrypt::HashParts>().map_err(|_| wrong())?;
+    match parts.get_cost() {
+        4..=14 => Ok(text.into()),
+        cost => Err(format!("expected a cost from 4 to 14, found {cost}")),
     }
 }
 

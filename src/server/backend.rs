@@ -72,6 +72,21 @@ impl Backend {
         }
     }
 
+    /// Takes over what of a new configuration may change while it runs: the upstream's own token.
+    pub(super) fn follow(&self, config: &Config) {
+        let upstream = match self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded(_) => return,
+            Self::Upstream(upstream) => upstream,
+            Self::Spooled(spooled, _) => spooled.upstream(),
+        };
+        if let config::Backend::Upstream(config) = &config.backend
+            && let Err(error) = upstream.set_token(config.token.as_ref())
+        {
+            tracing::error!(%error, "the upstream's old token stays in force");
+        }
+    }
+
     /// After the last request: what is waiting is written.
     pub(super) async fn close(&self) {
         match self {

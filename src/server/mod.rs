@@ -143,7 +143,7 @@ pub async fn run(path: Option<PathBuf>) -> Result<(), StartError> {
     let (stop, stopped) = watch::channel(false);
 
     announce(&listener, server.tls.is_some(), &live, made.as_deref());
-    let reload = tokio::spawn(Reload { live, certificates, log, metrics }.run(watch, stopped.clone()));
+    let reload = tokio::spawn(Reload { backend: backend.clone(), live, certificates, log, metrics }.run(watch, stopped.clone()));
     let scraped = metrics_listener.map(|(listener, exporter)| tokio::spawn(metrics::serve(listener, exporter, stopped.clone())));
     let served = tokio::spawn(listen::serve(listener, tls, front.clone(), stopped));
 

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    backend::Backend,
     stop,
     tls::{self, Certificates},
     token,
@@ -24,8 +25,9 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 
 /// What a reload touches besides the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Reload {
+    pub(super) backend: Backend,
     pub(super) live: Live,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) log: LogFilter,
@@ -64,6 +66,9 @@ impl Reload {
 
     fn now(&self, watch: &mut Watch) {
         let result = watch.reload(&self.live, |loaded| self.prepare(loaded));
+        if result.is_ok() {
+            self.backend.follow(&self.live.load());
+        }
         self.metrics.reload(result.is_ok());
         match result {
             Ok(Change { restart }) if restart.is_empty() => tracing::info!("configuration reloaded"),

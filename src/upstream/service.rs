@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::AUTHORIZATION, request::Parts};
 use http_body_util::{BodyExt, Limited};
@@ -39,7 +40,7 @@ use crate::{
     error::{Error, Kind},
     native::Api,
     telemetry::delivery::{Event, count},
-    types::BoxFuture,
+    types::{BoxFuture, Secret},
 };
 
 /// What all bodies together may hold to be sent again.
@@ -54,7 +55,7 @@ pub(super) struct Inner {
     api: Api,
     org: Box<str>,
     /// For calls of our own. Those of clients bring theirs: one without any must not borrow it.
-    authorization: Option<HeaderValue>,
+    authorization: ArcSwapOption<HeaderValue>,
     times: Times,
     retries: u32,
     budget: Budget,
@@ -126,6 +127,7 @@ impl Upstream {
             })
             .collect::<Result<Box<[_]>, Error>>()?;
         let authorization = config.token.as_ref().map(|token| authorization(config.api, token)).transpose()?;
+        let authorization = ArcSwapOption::from_pointee(authorization);
         let client = client(endpoints.iter().any(|endpoint| endpoint.base.is_https()), tls, config.connect_timeout)?;
         Ok(Self(Arc::new(Inner {
             endpoints,
@@ -147,6 +149,16 @@ impl Upstream {
             unpacked: limits.decompressed,
             client,
         })))
+    }
+
+    /// Changes the upstream's own token; calls that are under way keep theirs.
+    ///
+    /// # Errors
+    /// When no header could carry it.
+    pub fn set_token(&self, token: Option<&Secret>) -> Result<(), Error> {
+        let value = token.map(|token| authorization(self.0.api, token)).transpose()?;
+        self.0.authorization.store(value.map(Arc::new));
+        Ok(())
     }
 
     /// Which API it speaks.
@@ -181,8 +193,8 @@ impl Upstream {
 
     /// Gives a request of the shim's own the upstream's token.
     pub(super) fn authorize(&self, request: &mut Request<Body>) {
-        if let Some(value) = &self.0.authorization {
-            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        if let Some(value) = &*self.0.authorization.load() {
+            request.headers_mut().insert(AUTHORIZATION, HeaderValue::clone(value));
         }
     }
 
@@ -352,8 +364,8 @@ impl Inner {
             let mut request = Request::new(Body::empty());
             *request.method_mut() = Method::GET;
             *request.uri_mut() = endpoint.base.join(&Uri::from_static("/health")).ok()?;
-            if let Some(value) = &self.authorization {
-                request.headers_mut().insert(AUTHORIZATION, value.clone());
+            if let Some(value) = &*self.authorization.load() {
+                request.headers_mut().insert(AUTHORIZATION, HeaderValue::clone(value));
             }
             let answer = tokio::time::timeout(self.times.connect, self.client.request(request)).await.ok()?.ok()?;
             (!answer.status().is_server_error()).then_some(())
