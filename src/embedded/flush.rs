@@ -230,21 +230,22 @@ impl Work {
 
     fn write(&self, segment: u64, parts: &[Flush]) -> Result<(), Error> {
         let started = Instant::now();
-        let mut records: Vec<FileRecord> = Vec::with_capacity(parts.len());
+        let mut files: Vec<DataFile> = Vec::with_capacity(parts.len());
         if !parts.is_empty() {
             let first = self.catalog.next_file(parts.len() as u64)?;
             for (seq, part) in (first..).zip(parts) {
                 match self.files.write(seq, (part.bucket, &part.table), (part.start, part.end), &part.run()) {
-                    Ok(record) => records.push(record),
+                    Ok(file) => files.push(file),
                     Err(error) => {
-                        for record in records {
-                            self.files.remove(&record.path);
+                        for file in files {
+                            self.files.remove(&file.record.path);
                         }
                         return Err(error);
                     }
                 }
             }
         }
+        let records: Vec<FileRecord> = files.iter().map(|file| file.record.clone()).collect();
         let bytes: u64 = records.iter().map(|record| record.bytes).sum();
         // Those of buckets that were removed meanwhile.
         let gone = self.catalog.add_files(&records, segment)?;
@@ -253,8 +254,8 @@ impl Work {
             for record in &gone {
                 memory.forget(record.bucket);
             }
-            for (part, record) in parts.iter().zip(records) {
-                memory.flushed(part, Arc::new(DataFile::new(record)));
+            for (part, file) in parts.iter().zip(files) {
+                memory.flushed(part, Arc::new(file));
             }
             self.gauge.set(memory.bytes());
         }

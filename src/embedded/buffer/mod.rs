@@ -9,9 +9,9 @@ mod column;
 mod memory;
 mod piece;
 mod run;
-#[cfg(test)]
-mod tests;
 
 pub(super) use column::{data_type, field_type, merge_times, overlay};
 pub(super) use memory::{BucketView, Flush, Memory, PartitionView};
 pub(super) use run::{Run, Widener, widen};
+#[cfg(test)]
+pub(super) use run::RunField;

@@ -17,8 +17,6 @@ mod encode;
 mod manage;
 mod parameters;
 mod query;
-#[cfg(test)]
-mod tests;
 mod text;
 mod write;
 

@@ -11,10 +11,9 @@ use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Pa
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use tokio::runtime::Handle;
 
-use super::{layout, object::Object, read, unreadable, write};
+use super::{Directory, layout, object::Object, read, unreadable, write};
 use crate::{
     embedded::{
-        TagSet,
         buffer::Run,
         catalog::{FieldRecord, FileRecord},
     },
@@ -26,19 +25,21 @@ use crate::{
 pub(in crate::embedded) struct DataFile {
     pub(in crate::embedded) record: FileRecord,
     pub(super) metadata: OnceLock<ArrowReaderMetadata>,
-    pub(super) series: OnceLock<Arc<[TagSet]>>,
+    pub(super) directory: OnceLock<Arc<Directory>>,
 }
 
 /// Where files are. Blocks: for threads that may.
 #[derive(Clone, Debug)]
 pub(in crate::embedded) struct Files {
     store: Arc<dyn ObjectStore>,
+    /// The same, where it is a local disk.
+    local: Option<Arc<LocalFileSystem>>,
     handle: Handle,
 }
 
 impl DataFile {
     pub(in crate::embedded) fn new(record: FileRecord) -> Self {
-        Self { record, metadata: OnceLock::new(), series: OnceLock::new() }
+        Self { record, metadata: OnceLock::new(), directory: OnceLock::new() }
     }
 }
 
@@ -48,7 +49,8 @@ impl Files {
         let store = LocalFileSystem::new_with_prefix(data_dir)
             .map_err(|error| Error::new(Kind::Internal, format!("can't use \"{}\": {error}", data_dir.display())))?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), handle })
+        let store = Arc::new(store);
+        Ok(Self { local: Some(Arc::clone(&store)), store, handle })
     }
 
     /// Writes a run, durably. Nobody knows the file until the catalog does.
@@ -58,7 +60,7 @@ impl Files {
         (bucket, table): (u64, &str),
         (start, end): (i64, i64),
         run: &Run,
-    ) -> Result<FileRecord, Error> {
+    ) -> Result<DataFile, Error> {
         let path = layout::path(bucket, table, start, seq);
         let failed = |error: crate::types::BoxError| {
             tracing::error!(path, %error, "a data file can't be written");
@@ -68,7 +70,7 @@ impl Files {
         let size = bytes.len() as u64;
         self.handle.block_on(self.store.put(&Path::from(path.as_str()), bytes.into())).map_err(|error| failed(error.into()))?;
         let times = run.time.values();
-        Ok(FileRecord {
+        let record = FileRecord {
             seq,
             bucket,
             table: table.into(),
@@ -85,7 +87,10 @@ impl Files {
                 .map(|field| FieldRecord { name: field.name.clone(), field_type: field.field_type })
                 .collect(),
             path: path.into(),
-        })
+        };
+        let file = DataFile::new(record);
+        let _ = file.directory.set(Arc::new(Directory::of(run)));
+        Ok(file)
     }
 
     /// Removes a file; one that can't be removed stays for the next start.
@@ -118,20 +123,24 @@ impl Files {
         }
     }
 
-    /// Tag sets of all series in a file, sorted.
-    pub(in crate::embedded) fn series(&self, file: &DataFile) -> Result<Arc<[TagSet]>, Error> {
-        if let Some(series) = file.series.get() {
-            return Ok(Arc::clone(series));
+    /// The series of a file.
+    pub(in crate::embedded) fn directory(&self, file: &DataFile) -> Result<Arc<Directory>, Error> {
+        if let Some(directory) = file.directory.get() {
+            return Ok(Arc::clone(directory));
         }
-        let series = read::series(self, file)?;
-        Ok(Arc::clone(file.series.get_or_init(|| series)))
+        let directory = Arc::new(read::directory(self, file)?);
+        Ok(Arc::clone(file.directory.get_or_init(|| directory)))
     }
 
     /// A file's contents and its footer.
     pub(super) fn open(&self, file: &DataFile) -> Result<(Object, ArrowReaderMetadata), Error> {
         let path = &*file.record.path;
-        let object = Object::open(Arc::clone(&self.store), Path::from(path), file.record.bytes, self.handle.clone())
-            .map_err(|error| unreadable(path, error))?;
+        let location = Path::from(path);
+        let object = match &self.local {
+            Some(local) => Object::local(local, location, file.record.bytes),
+            None => Object::remote(Arc::clone(&self.store), location, file.record.bytes, self.handle.clone()),
+        };
+        let object = object.map_err(|error| unreadable(path, error))?;
         let metadata = match file.metadata.get() {
             Some(metadata) => metadata.clone(),
             None => {

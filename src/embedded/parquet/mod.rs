@@ -3,6 +3,7 @@
 //! A file holds one partition of one measurement, sorted by series and time, in the columns `time` (nanoseconds), then tags (dictionaries;
 //! null: missing), then fields. Row groups and pages carry statistics, by which reading leaves out what isn't wanted.
 
+mod directory;
 mod files;
 mod layout;
 mod object;
@@ -11,6 +12,7 @@ mod read;
 mod tests;
 mod write;
 
+pub(super) use directory::Directory;
 pub(super) use files::{DataFile, Files};
 pub(super) use read::{FileChunks, Wanted};
 

@@ -1,9 +1,13 @@
 //! Reading a file, series by series, without what isn't wanted.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::VecDeque,
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+};
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, Int64Array, RecordBatch, StringArray,
     cast::AsArray,
     types::{Int32Type, TimestampNanosecondType},
 };
@@ -12,18 +16,18 @@ use parquet::{
     arrow::{
         ProjectionMask,
         arrow_reader::{
-            ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-            RowFilter,
+            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
         },
     },
     errors::ParquetError,
     file::{
-        metadata::{PageIndexPolicy, RowGroupMetaData},
+        metadata::{PageIndexPolicy, ParquetMetaData},
+        page_index::column_index::ColumnIndexMetaData,
         statistics::Statistics,
     },
 };
 
-use super::{DataFile, Files, object::Object, unreadable};
+use super::{DataFile, Directory, Files, object::Object, unreadable};
 use crate::{
     embedded::{SeriesBatch, SeriesFilter, TagSet},
     error::Error,
@@ -40,11 +44,14 @@ pub(super) fn metadata(object: &Object) -> Result<ArrowReaderMetadata, ParquetEr
 /// Points of a file by series and time.
 pub(in crate::embedded) struct FileChunks {
     path: Box<str>,
-    tags: usize,
+    directory: Arc<Directory>,
+    /// Which series the rows that come next belong to, and how many of them.
+    coming: VecDeque<(usize, usize)>,
+    time: RangeInclusive<i64>,
     /// For each wanted field its place among the columns that are read.
     fields: Vec<Option<usize>>,
     reader: ParquetRecordBatchReader,
-    /// What is left of the last batch, and where its next series begins.
+    /// The last batch, and the first row of it that was not taken yet.
     batch: Option<(RecordBatch, usize)>,
 }
 
@@ -64,98 +71,162 @@ impl FileChunks {
         if record.max_time < *wanted.time.start() || record.min_time > *wanted.time.end() {
             return Ok(None);
         }
+        let directory = files.directory(file)?;
         let (object, metadata) = files.open(file)?;
-        let tags = record.tags.len();
-        let groups: Vec<usize> = metadata
-            .metadata()
-            .row_groups()
-            .iter()
-            .enumerate()
-            .filter(|(_, group)| may_have(group, tags, wanted))
-            .map(|(number, _)| number)
-            .collect();
-        if groups.is_empty() {
+        let pages = pages(metadata.metadata(), wanted.time);
+        let rows = directory.rows(|set| wanted.series.as_ref().is_none_or(|series| series(set)), &pages);
+        if rows.is_empty() {
             return Ok(None);
         }
+        let (groups, selection) = select(metadata.metadata(), &rows);
+        let coming = rows.into_iter().map(|(series, rows)| (series, rows.len())).collect();
         // Columns are read in the file's order, whatever the order in which they are wanted.
+        let first = 1 + record.tags.len();
         let columns: Vec<Option<usize>> = wanted
             .fields
             .iter()
-            .map(|name| record.fields.binary_search_by(|field| field.name.cmp(name)).ok().map(|place| 1 + tags + place))
+            .map(|name| record.fields.binary_search_by(|field| field.name.cmp(name)).ok().map(|place| first + place))
             .collect();
         let mut read: Vec<usize> = columns.iter().flatten().copied().collect();
         read.sort_unstable();
         read.dedup();
-        let fields = columns
-            .iter()
-            .map(|column| column.and_then(|column| read.binary_search(&column).ok()).map(|place| 1 + tags + place))
-            .collect();
-        let schema = metadata.parquet_schema();
-        let projection = ProjectionMask::roots(schema, (0..=tags).chain(read));
-        let mut filters: Vec<Box<dyn parquet::arrow::arrow_reader::ArrowPredicate>> = Vec::new();
-        if let Some(series) = wanted.series.clone() {
-            let mask = ProjectionMask::roots(schema, 1..=tags);
-            if tags > 0 {
-                filters.push(Box::new(ArrowPredicateFn::new(mask, move |batch| by_series(&batch, &series))));
-            } else if !series(&[]) {
-                return Ok(None);
-            }
-        }
-        if record.min_time < *wanted.time.start() || record.max_time > *wanted.time.end() {
-            let range = wanted.time.clone();
-            filters.push(Box::new(ArrowPredicateFn::new(ProjectionMask::roots(schema, [0]), move |batch| {
-                let times = batch.column(0).as_primitive::<TimestampNanosecondType>();
-                Ok(times.values().iter().map(|time| Some(range.contains(time))).collect())
-            })));
-        }
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(object, metadata.clone())
+        let place = |column: usize| read.binary_search(&column).ok().map(|place| 1 + place);
+        let fields = columns.iter().map(|column| column.and_then(place)).collect();
+        let projection = ProjectionMask::roots(metadata.parquet_schema(), std::iter::once(0).chain(read.iter().copied()));
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(object, metadata)
             .with_projection(projection)
             .with_row_groups(groups)
-            .with_batch_size(BATCH);
-        if !filters.is_empty() {
-            builder = builder.with_row_filter(RowFilter::new(filters));
-        }
-        let reader = builder.build().map_err(|error| unreadable(&record.path, error))?;
-        Ok(Some(Self { path: record.path.clone(), tags, fields, reader, batch: None }))
+            .with_row_selection(selection)
+            .with_batch_size(BATCH)
+            .build()
+            .map_err(|error| unreadable(&record.path, error))?;
+        Ok(Some(Self { path: record.path.clone(), directory, coming, time: wanted.time.clone(), fields, reader, batch: None }))
     }
 
     /// The next part of a series, with the values of the file's own tags.
     pub(in crate::embedded) fn next(&mut self) -> Result<Option<SeriesBatch>, Error> {
         loop {
-            if let Some((batch, start)) = self.batch.take() {
-                let end = series_end(&batch, self.tags, start).map_err(|error| unreadable(&self.path, error))?;
-                let chunk = self.chunk(&batch, start, end).map_err(|error| unreadable(&self.path, error))?;
-                if end < batch.num_rows() {
-                    self.batch = Some((batch, end));
+            let Some((batch, start)) = self.batch.take() else {
+                match self.reader.next() {
+                    None if self.coming.is_empty() => return Ok(None),
+                    None => return Err(unreadable(&self.path, "the file ends too early")),
+                    Some(Err(error)) => return Err(unreadable(&self.path, error)),
+                    Some(Ok(batch)) => self.batch = (batch.num_rows() > 0).then_some((batch, 0)),
                 }
-                return Ok(Some(chunk));
+                continue;
+            };
+            let Some((series, left)) = self.coming.pop_front() else {
+                return Err(unreadable(&self.path, "the file has more rows than its series"));
+            };
+            let len = left.min(batch.num_rows() - start);
+            if len < left {
+                self.coming.push_front((series, left - len));
             }
-            match self.reader.next() {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(unreadable(&self.path, error)),
-                Some(Ok(batch)) if batch.num_rows() == 0 => {}
-                Some(Ok(batch)) => self.batch = Some((batch, 0)),
+            let chunk = self.chunk(&batch, series, start..start + len).map_err(|error| unreadable(&self.path, error))?;
+            if start + len < batch.num_rows() {
+                self.batch = Some((batch, start + len));
+            }
+            if chunk.is_some() {
+                return Ok(chunk);
             }
         }
     }
 
-    fn chunk(&self, batch: &RecordBatch, start: usize, end: usize) -> Result<SeriesBatch, ArrowError> {
-        let tags = tag_set(batch, 1, self.tags, start)?;
-        let times = batch.column(0).as_primitive_opt::<TimestampNanosecondType>().ok_or_else(|| wrong("time"))?;
-        let time = Int64Array::new(times.values().slice(start, end - start), None);
-        let field = |place: Option<usize>| place.map(|place| batch.column(place).slice(start, end - start));
-        Ok(SeriesBatch { tags, time, fields: self.fields.iter().map(|place| field(*place)).collect() })
+    /// Rows of one series, as far as their times are wanted.
+    fn chunk(&self, batch: &RecordBatch, series: usize, rows: Range<usize>) -> Result<Option<SeriesBatch>, ArrowError> {
+        let times = batch.column(0).as_primitive_opt::<TimestampNanosecondType>().ok_or_else(|| wrong("time"))?.values();
+        let start = rows.start + times[rows.clone()].partition_point(|time| time < self.time.start());
+        let len = times[start..rows.end].partition_point(|time| time <= self.time.end());
+        if len == 0 {
+            return Ok(None);
+        }
+        let field = |place: Option<usize>| place.map(|place| batch.column(place).slice(start, len));
+        Ok(Some(SeriesBatch {
+            tags: Arc::clone(&self.directory.sets[series]),
+            time: Int64Array::new(times.slice(start, len), None),
+            fields: self.fields.iter().map(|place| field(*place)).collect(),
+        }))
     }
 }
 
-/// Tag sets of all series of a file, sorted, without duplicates.
-pub(super) fn series(files: &Files, file: &DataFile) -> Result<Arc<[TagSet]>, Error> {
+/// Rows of the pages that may have times within `time`, by the statistics; ranges that touch are one.
+fn pages(metadata: &ParquetMetaData, time: &RangeInclusive<i64>) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut keep = |rows: Range<usize>| match ranges.last_mut() {
+        Some(last) if last.end == rows.start => last.end = rows.end,
+        _ => ranges.push(rows),
+    };
+    let may_have = |min: Option<&i64>, max: Option<&i64>| {
+        min.is_none_or(|min| min <= time.end()) && max.is_none_or(|max| max >= time.start())
+    };
+    let mut first = 0;
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let end = first + group.num_rows() as usize;
+        let (min, max) = match group.column(0).statistics() {
+            Some(Statistics::Int64(times)) => (times.min_opt(), times.max_opt()),
+            _ => (None, None),
+        };
+        if may_have(min, max) {
+            let index = metadata.page_index_for_row_group(number);
+            match (index.column_index(0), index.offset_index(0)) {
+                (Some(ColumnIndexMetaData::INT64(times)), Some(offsets)) => {
+                    let locations = offsets.page_locations();
+                    for (page, location) in locations.iter().enumerate() {
+                        if may_have(times.min_value(page), times.max_value(page)) {
+                            let next = locations.get(page + 1).map_or(end, |next| first + next.first_row_index as usize);
+                            keep(first + location.first_row_index as usize..next);
+                        }
+                    }
+                }
+                _ => keep(first..end),
+            }
+        }
+        first = end;
+    }
+    ranges
+}
+
+/// The row groups that have some of these rows, and the rows counted within them.
+fn select(metadata: &ParquetMetaData, rows: &[(usize, Range<usize>)]) -> (Vec<usize>, RowSelection) {
+    let mut rows = rows.iter().map(|(_, rows)| rows.clone()).peekable();
+    let (mut groups, mut ranges): (Vec<usize>, Vec<Range<usize>>) = (Vec::new(), Vec::new());
+    let (mut first, mut selected) = (0, 0);
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let len = group.num_rows() as usize;
+        let before = ranges.len();
+        while let Some(range) = rows.peek_mut()
+            && range.start < first + len
+        {
+            let end = range.end.min(first + len);
+            let (from, to) = (range.start - first + selected, end - first + selected);
+            match ranges.last_mut() {
+                Some(last) if last.end == from => last.end = to,
+                _ => ranges.push(from..to),
+            }
+            range.start = end;
+            if range.start == range.end {
+                rows.next();
+            }
+        }
+        // A range that went on from the group before is not a new one.
+        if ranges.len() > before || ranges.last().is_some_and(|last| last.end > selected) {
+            groups.push(number);
+            selected += len;
+        }
+        first += len;
+    }
+    (groups, RowSelection::from_consecutive_ranges(ranges.into_iter(), selected))
+}
+
+/// The series of a file, by reading its tags.
+pub(super) fn directory(files: &Files, file: &DataFile) -> Result<Directory, Error> {
     let record = &file.record;
     let failed = |error| unreadable(&record.path, error);
     let (object, metadata) = files.open(file)?;
     let tags = record.tags.len();
+    let rows = usize::try_from(record.rows).unwrap_or(usize::MAX);
     if tags == 0 {
-        return Ok(Arc::from([Arc::from([])]));
+        return Ok(Directory::new(vec![(Arc::from([]), 0)], rows));
     }
     let projection = ProjectionMask::roots(metadata.parquet_schema(), 1..=tags);
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(object, metadata)
@@ -163,73 +234,26 @@ pub(super) fn series(files: &Files, file: &DataFile) -> Result<Arc<[TagSet]>, Er
         .with_batch_size(BATCH)
         .build()
         .map_err(|error| unreadable(&record.path, error))?;
-    let mut all: Vec<Arc<[Box<str>]>> = Vec::new();
+    let mut all: Vec<(TagSet, usize)> = Vec::new();
+    let mut first = 0;
     for batch in reader {
         let batch = batch.map_err(failed)?;
         let mut start = 0;
         while start < batch.num_rows() {
-            let set = tag_set(&batch, 0, tags, start).map_err(failed)?;
-            if all.last() != Some(&set) {
-                all.push(set);
+            let set = tag_set(&batch, tags, start).map_err(failed)?;
+            if all.last().is_none_or(|(last, _)| *last != set) {
+                all.push((set, first + start));
             }
-            start = end_of_set(&batch, 0, tags, start).map_err(failed)?;
+            start = end_of_set(&batch, tags, start).map_err(failed)?;
         }
+        first += batch.num_rows();
     }
-    Ok(all.into())
-}
-
-/// Whether a row group may have something that is wanted.
-fn may_have(group: &RowGroupMetaData, tags: usize, wanted: &Wanted<'_>) -> bool {
-    if let Some(Statistics::Int64(times)) = group.column(0).statistics()
-        && let (Some(min), Some(max)) = (times.min_opt(), times.max_opt())
-        && (max < wanted.time.start() || min > wanted.time.end())
-    {
-        return false;
-    }
-    // A long series fills whole row groups: then the statistics name it.
-    match (&wanted.series, only_series(group, tags)) {
-        (Some(series), Some(set)) => series(&set),
-        _ => true,
-    }
-}
-
-/// The tag set of all rows of a group, when the statistics show that it is one.
-fn only_series(group: &RowGroupMetaData, tags: usize) -> Option<Vec<Box<str>>> {
-    (1..=tags)
-        .map(|column| {
-            let Statistics::ByteArray(values) = group.column(column).statistics()? else { return None };
-            match (values.min_opt(), values.max_opt()) {
-                (Some(min), Some(max))
-                    if min == max && values.min_is_exact() && values.max_is_exact() && values.null_count_opt() == Some(0) =>
-                {
-                    std::str::from_utf8(min.data()).ok().map(Into::into)
-                }
-                (None, None) if values.null_count_opt() == u64::try_from(group.num_rows()).ok() => Some(Box::default()),
-                _ => None,
-            }
-        })
-        .collect()
-}
-
-/// Which rows belong to wanted series; asked once for rows that follow each other.
-fn by_series(batch: &RecordBatch, series: &SeriesFilter) -> Result<BooleanArray, ArrowError> {
-    let tags = batch.num_columns();
-    let mut wanted = Vec::with_capacity(batch.num_rows());
-    while wanted.len() < batch.num_rows() {
-        let set = tag_set(batch, 0, tags, wanted.len())?;
-        let end = end_of_set(batch, 0, tags, wanted.len())?;
-        wanted.resize(end, series(&set));
-    }
-    Ok(BooleanArray::from(wanted))
-}
-
-fn series_end(batch: &RecordBatch, tags: usize, start: usize) -> Result<usize, ArrowError> {
-    end_of_set(batch, 1, tags, start)
+    Ok(Directory::new(all, first))
 }
 
 /// The first row after `start` with another tag set.
-fn end_of_set(batch: &RecordBatch, first: usize, tags: usize, start: usize) -> Result<usize, ArrowError> {
-    let columns = (first..first + tags).map(|column| tag(batch, column)).collect::<Result<Vec<_>, _>>()?;
+fn end_of_set(batch: &RecordBatch, tags: usize, start: usize) -> Result<usize, ArrowError> {
+    let columns = (0..tags).map(|column| tag(batch, column)).collect::<Result<Vec<_>, _>>()?;
     let differs = |row: usize| {
         columns.iter().any(|(keys, values)| {
             let value = |row: usize| keys.is_valid(row).then(|| values.value(keys.value(row) as usize));
@@ -241,8 +265,8 @@ fn end_of_set(batch: &RecordBatch, first: usize, tags: usize, start: usize) -> R
     Ok(end)
 }
 
-fn tag_set(batch: &RecordBatch, first: usize, tags: usize, row: usize) -> Result<Arc<[Box<str>]>, ArrowError> {
-    (first..first + tags)
+fn tag_set(batch: &RecordBatch, tags: usize, row: usize) -> Result<Arc<[Box<str>]>, ArrowError> {
+    (0..tags)
         .map(|column| {
             let (keys, values) = tag(batch, column)?;
             Ok(if keys.is_valid(row) { values.value(keys.value(row) as usize).into() } else { Box::default() })

@@ -87,7 +87,7 @@ impl Tables for Snapshot {
         for partition in self.touched(measurement, &time) {
             for file in &partition.files {
                 let widener = widen(&file.record.tags, &schema.tags);
-                all.extend(self.files.series(file)?.iter().map(|set| widener.widen(set)));
+                all.extend(self.files.directory(file)?.sets.iter().map(|set| widener.widen(set)));
             }
             for piece in &partition.pieces {
                 let run = piece.run();
@@ -159,6 +159,3 @@ impl Iterator for Batches {
         step
     }
 }
-
-#[cfg(test)]
-mod tests;
