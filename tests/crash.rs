@@ -87,7 +87,8 @@ async fn numbers(data_dir: &Path) -> HashSet<u64> {
     let tables = engine.snapshot("crash/autogen").unwrap();
     let numbers = tokio::task::spawn_blocking(move || {
         let fields = vec!["number".into()];
-        let scan = Scan { measurement: "m".into(), time: i64::MIN..=i64::MAX, fields, series: None, descending: false };
+        let scan =
+            Scan { measurement: "m".into(), time: i64::MIN..=i64::MAX, fields, series: None, descending: false, most: None };
         let (mut numbers, mut rows) = (HashSet::new(), 0);
         for batch in tables.scan(scan).unwrap() {
             let batch = batch.unwrap();

@@ -81,7 +81,14 @@ async fn scan(
         let tables = engine.snapshot("b/autogen").unwrap();
         rows(
             &*tables,
-            &Scan { measurement: Arc::clone(&measurement), time, fields: fields(&*tables, &measurement), series, descending },
+            &Scan {
+                measurement: Arc::clone(&measurement),
+                time,
+                fields: fields(&*tables, &measurement),
+                series,
+                descending,
+                most: None,
+            },
         )
     })
     .await
@@ -396,7 +403,10 @@ async fn a_snapshot_stays_as_it_was() {
     let lines = tokio::task::spawn_blocking(move || {
         assert_eq!(before.measurements(), [Arc::from("m")]);
         assert_eq!(before.schema("m").unwrap().tags.len(), 0);
-        rows(&*before, &Scan { measurement: "m".into(), time: 0..=9, fields: vec!["v".into()], series: None, descending: false })
+        rows(
+            &*before,
+            &Scan { measurement: "m".into(), time: 0..=9, fields: vec!["v".into()], series: None, descending: false, most: None },
+        )
     });
     assert_eq!(lines.await.unwrap(), ["1 v=1.0"]);
 }

@@ -78,6 +78,8 @@ pub struct Scan {
     pub series: Option<SeriesFilter>,
     /// Partitions backwards.
     pub descending: bool,
+    /// So many points of a series in a partition suffice: the first ones, the last ones if [`descending`](Self::descending). More may come.
+    pub most: Option<usize>,
 }
 
 /// Whether a series is wanted.
@@ -103,6 +105,7 @@ impl std::fmt::Debug for Scan {
             .field("fields", &self.fields)
             .field("filtered", &self.series.is_some())
             .field("descending", &self.descending)
+            .field("most", &self.most)
             .finish()
     }
 }

@@ -72,6 +72,7 @@ impl Front {
                 fields: super::fields(&*tables, measurement),
                 series: None,
                 descending: false,
+                most: None,
             };
             measurements.iter().map(|measurement| super::rows(&*tables, &scan(measurement)).len()).sum()
         });

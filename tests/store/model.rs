@@ -88,7 +88,8 @@ async fn read(engine: &Engine, from: i64, to: i64, only: Option<u8>, descending:
             let possible = tags(series).iter().all(|(key, value)| value.is_empty() || keys.iter().any(|k| &**k == *key));
             Arc::new(move |tags: &[Box<str>]| possible && *tags == *set)
         });
-        let scan = Scan { measurement: "m".into(), time: from..=to, fields: fields(&*tables, "m"), series, descending };
+        let scan =
+            Scan { measurement: "m".into(), time: from..=to, fields: fields(&*tables, "m"), series, descending, most: None };
         rows(&*tables, &scan)
     });
     read.await.unwrap()

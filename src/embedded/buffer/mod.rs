@@ -12,6 +12,6 @@ mod run;
 
 pub(super) use column::{data_type, field_type, merge_times, overlay};
 pub(super) use memory::{BucketView, Flush, Memory, PartitionView};
-pub(super) use run::{Run, Widener, widen};
 #[cfg(test)]
 pub(super) use run::RunField;
+pub(super) use run::{Run, Widener, widen};

@@ -1,9 +1,12 @@
 //! Where each series of a file stands. Rows of a series follow each other, so that a query for some series skips the rows of all others
 //! without reading a tag, and gets the tags of those that it reads from here.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+};
 
-use crate::embedded::{TagSet, buffer::Run};
+use crate::embedded::{TagSet, buffer::Run, catalog::FileRecord};
 
 /// The series of a file, in its order.
 #[derive(Debug)]
@@ -45,6 +48,47 @@ impl Directory {
     }
 }
 
+/// Which rows of a series suffice.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::embedded) enum Ends {
+    /// So many from its beginning.
+    First(usize),
+    /// So many up to its end.
+    Last(usize),
+}
+
+impl Ends {
+    /// Whether no row at these ends is outside of `time`.
+    pub(super) fn within(self, file: &FileRecord, time: &RangeInclusive<i64>) -> bool {
+        match self {
+            Self::First(_) => file.min_time >= *time.start(),
+            Self::Last(_) => file.max_time <= *time.end(),
+        }
+    }
+
+    /// What suffices of `rows`, which are those of [`Directory::rows`].
+    pub(super) fn of(self, rows: &[(usize, Range<usize>)]) -> Vec<(usize, Range<usize>)> {
+        let mut ends = Vec::new();
+        for ranges in rows.chunk_by(|a, b| a.0 == b.0) {
+            let all: usize = ranges.iter().map(|(_, range)| range.len()).sum();
+            let (mut skip, mut take) = match self {
+                Self::First(most) => (0, most),
+                Self::Last(most) => (all.saturating_sub(most), most),
+            };
+            for (series, range) in ranges {
+                let start = range.start + skip.min(range.len());
+                let end = start + take.min(range.end - start);
+                skip -= start - range.start;
+                take -= end - start;
+                if start < end {
+                    ends.push((*series, start..end));
+                }
+            }
+        }
+        ends
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +104,14 @@ mod tests {
         assert_eq!(directory.rows(all, &[0..1, 9..10, 34..35]), [(0, 0..1), (0, 9..10), (2, 34..35)]);
         assert_eq!(directory.rows(all, &[]), []);
         assert_eq!(directory.rows(|_| false, &[0..35]), []);
+    }
+
+    #[test]
+    fn ends_of_series() {
+        let rows = [(0, 5..10), (1, 10..12), (1, 14..20), (3, 30..31)];
+        assert_eq!(Ends::First(3).of(&rows), [(0, 5..8), (1, 10..12), (1, 14..15), (3, 30..31)]);
+        assert_eq!(Ends::Last(7).of(&rows), [(0, 5..10), (1, 11..12), (1, 14..20), (3, 30..31)]);
+        assert_eq!(Ends::Last(1).of(&rows), [(0, 9..10), (1, 19..20), (3, 30..31)]);
+        assert_eq!(Ends::First(0).of(&rows), []);
     }
 }

@@ -12,7 +12,7 @@ mod read;
 mod tests;
 mod write;
 
-pub(super) use directory::Directory;
+pub(super) use directory::{Directory, Ends};
 pub(super) use files::{DataFile, Files};
 pub(super) use read::{FileChunks, Wanted};
 

@@ -27,7 +27,7 @@ use parquet::{
     },
 };
 
-use super::{DataFile, Directory, Files, object::Object, unreadable};
+use super::{DataFile, Directory, Ends, Files, object::Object, unreadable};
 use crate::{
     embedded::{SeriesBatch, SeriesFilter, TagSet},
     error::Error,
@@ -62,6 +62,8 @@ pub(in crate::embedded) struct Wanted<'a> {
     pub(in crate::embedded) fields: &'a [Box<str>],
     /// Over the file's own tags.
     pub(in crate::embedded) series: Option<SeriesFilter>,
+    /// Which rows of a series suffice; more may come.
+    pub(in crate::embedded) ends: Option<Ends>,
 }
 
 impl FileChunks {
@@ -78,18 +80,24 @@ impl FileChunks {
         if rows.is_empty() {
             return Ok(None);
         }
-        let (groups, selection) = select(metadata.metadata(), &rows);
-        let coming = rows.into_iter().map(|(series, rows)| (series, rows.len())).collect();
+        let place = |name: &Box<str>| record.fields.binary_search_by(|field| field.name.cmp(name)).ok();
         // Columns are read in the file's order, whatever the order in which they are wanted.
         let first = 1 + record.tags.len();
-        let columns: Vec<Option<usize>> = wanted
-            .fields
-            .iter()
-            .map(|name| record.fields.binary_search_by(|field| field.name.cmp(name)).ok().map(|place| first + place))
-            .collect();
+        let columns: Vec<Option<usize>> = wanted.fields.iter().map(|name| place(name).map(|place| first + place)).collect();
         let mut read: Vec<usize> = columns.iter().flatten().copied().collect();
         read.sort_unstable();
         read.dedup();
+        let rows = match wanted.ends {
+            // Rows at the end are the last ones that are wanted only if none of them is left out for its time or for want of a value.
+            Some(ends)
+                if ends.within(record, wanted.time) && read.iter().all(|column| has_no_nulls(metadata.metadata(), *column)) =>
+            {
+                ends.of(&rows)
+            }
+            _ => rows,
+        };
+        let (groups, selection) = select(metadata.metadata(), &rows);
+        let coming = rows.into_iter().map(|(series, rows)| (series, rows.len())).collect();
         let place = |column: usize| read.binary_search(&column).ok().map(|place| 1 + place);
         let fields = columns.iter().map(|column| column.and_then(place)).collect();
         let projection = ProjectionMask::roots(metadata.parquet_schema(), std::iter::once(0).chain(read.iter().copied()));
@@ -184,6 +192,12 @@ fn pages(metadata: &ParquetMetaData, time: &RangeInclusive<i64>) -> Vec<Range<us
         first = end;
     }
     ranges
+}
+
+/// Whether every row has a value of this column.
+fn has_no_nulls(metadata: &ParquetMetaData, column: usize) -> bool {
+    let nulls = |statistics: &Statistics| statistics.null_count_opt();
+    metadata.row_groups().iter().all(|group| group.column(column).statistics().and_then(nulls) == Some(0))
 }
 
 /// The row groups that have some of these rows, and the rows counted within them.

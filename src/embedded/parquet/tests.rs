@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, cast::AsArray, types::Float64Type};
 
-use super::{DataFile, FileChunks, Files, Wanted};
+use super::{DataFile, Ends, FileChunks, Files, Wanted};
 use crate::{
     embedded::{
         SeriesFilter,
@@ -16,7 +16,7 @@ use crate::{
 /// Rows of each series: within a page, ending with one, over pages, over row groups.
 const SERIES: [usize; 8] = [1, 8191, 8192, 5, 140_000, 3, 8192 * 3, 40_000];
 
-/// Every series has a point each ten nanoseconds, later series begin later.
+/// Every series has a point each ten nanoseconds, later series begin later. Field `a` is always there, `b` is not.
 fn run() -> Run {
     let mut starts = vec![0];
     let (mut times, mut values) = (Vec::new(), Vec::new());
@@ -27,14 +27,14 @@ fn run() -> Run {
         }
         starts.push(times.len());
     }
-    let other: ArrayRef = Arc::new(Int64Array::from_iter_values(0..times.len() as i64));
+    let other: ArrayRef = Arc::new(Float64Array::from_iter_values((0..times.len()).map(|row| row as f64)));
     Run {
         tags: Arc::from(["host".into(), "region".into()]),
         series: (0..SERIES.len()).map(|number| Arc::from([format!("h{number}").into(), Box::from("eu")])).collect(),
         starts,
         time: Int64Array::from(times),
         fields: vec![
-            RunField { name: "a".into(), field_type: FieldType::Integer, values: other },
+            RunField { name: "a".into(), field_type: FieldType::Float, values: other },
             RunField { name: "b".into(), field_type: FieldType::Float, values: Arc::new(Float64Array::from(values)) },
         ],
     }
@@ -42,8 +42,8 @@ fn run() -> Run {
 
 type Point = (String, i64, Option<f64>);
 
-fn expected(run: &Run, time: &RangeInclusive<i64>, hosts: &[usize]) -> Vec<Point> {
-    let values = run.fields[1].values.as_primitive::<Float64Type>();
+fn expected(run: &Run, field: usize, time: &RangeInclusive<i64>, hosts: &[usize]) -> Vec<Point> {
+    let values = run.fields[field].values.as_primitive::<Float64Type>();
     hosts
         .iter()
         .flat_map(|host| (run.starts[*host]..run.starts[host + 1]).map(move |row| (host, row)))
@@ -52,13 +52,20 @@ fn expected(run: &Run, time: &RangeInclusive<i64>, hosts: &[usize]) -> Vec<Point
         .collect()
 }
 
-fn read(files: &Files, file: &DataFile, time: &RangeInclusive<i64>, hosts: &[usize]) -> Vec<Point> {
+fn read(
+    files: &Files,
+    file: &DataFile,
+    field: &str,
+    time: &RangeInclusive<i64>,
+    hosts: &[usize],
+    ends: Option<Ends>,
+) -> Vec<Point> {
     let names: Vec<Box<str>> = hosts.iter().map(|host| format!("h{host}").into()).collect();
     let series: Option<SeriesFilter> =
         (hosts.len() < SERIES.len()).then(|| -> SeriesFilter { Arc::new(move |set: &[Box<str>]| names.contains(&set[0])) });
-    let fields = ["b".into(), "missing".into()];
+    let fields = [field.into(), "missing".into()];
     let mut points = Vec::new();
-    let Some(mut chunks) = FileChunks::open(files, file, &Wanted { time, fields: &fields, series }).unwrap() else {
+    let Some(mut chunks) = FileChunks::open(files, file, &Wanted { time, fields: &fields, series, ends }).unwrap() else {
         return points;
     };
     while let Some(batch) = chunks.next().unwrap() {
@@ -82,12 +89,32 @@ fn wanted_series_and_times_are_read_and_nothing_else() {
     for hosts in [&all[..], &[0], &[1, 2], &[4], &[4, 6], &[0, 3, 5, 7], &[2, 7], &[]] {
         for time in [0..=i64::MAX, 0..=0, 5..=9, 4000..=4000, 81_000..=83_000, 500_000..=1_310_720, 1_400_000..=i64::MAX, -9..=-1]
         {
-            let expected = expected(&run, &time, hosts);
+            let expected = expected(&run, 1, &time, hosts);
             for file in [&written, &found] {
-                let read = read(&files, file, &time, hosts);
+                let read = read(&files, file, "b", &time, hosts, None);
                 assert_eq!(read.len(), expected.len(), "{hosts:?} {time:?}");
                 assert!(read == expected, "{hosts:?} {time:?}");
             }
         }
     }
+}
+
+#[test]
+fn only_the_ends_are_read_where_they_suffice() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let files = Files::local(dir.path(), runtime.handle().clone()).unwrap();
+    let run = run();
+    let file = files.write(1, (1, "cpu"), (0, i64::MAX), &run).unwrap();
+    let hosts = [0, 2, 4, 7];
+    let all = 0..=i64::MAX;
+    let last: Vec<Point> =
+        hosts.iter().flat_map(|host| expected(&run, 0, &all, &[*host]).into_iter().rev().take(2).rev()).collect();
+    assert!(read(&files, &file, "a", &all, &hosts, Some(Ends::Last(2))) == last);
+    let first: Vec<Point> = hosts.iter().flat_map(|host| expected(&run, 0, &all, &[*host]).into_iter().take(2)).collect();
+    assert!(read(&files, &file, "a", &all, &hosts, Some(Ends::First(2))) == first);
+    // The last two rows may not count: they are not what is wanted, or have no value.
+    let early = 0..=5000;
+    assert!(read(&files, &file, "a", &early, &hosts, Some(Ends::Last(2))) == expected(&run, 0, &early, &hosts));
+    assert!(read(&files, &file, "b", &all, &hosts, Some(Ends::Last(2))) == expected(&run, 1, &all, &hosts));
 }

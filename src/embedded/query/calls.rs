@@ -112,7 +112,7 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
             Reader::Subquery(_) => running.iter().map(|running| running.time).collect::<BTreeSet<_>>().into_iter().collect(),
         };
         for pass in passes {
-            let wanted = Wanted { time: pass, descending: false, selected_only: false };
+            let wanted = Wanted { time: pass, descending: false, selected_only: false, most: None };
             let pass = matches!(table.reader, Reader::Subquery(_)).then_some(pass);
             rows::scan(select, table, &source.name, wanted, budget, &mut |rows| feed(rows, &mut running, pass))?;
         }

@@ -113,6 +113,18 @@ impl Expr {
         }
     }
 
+    /// Whether it reads a slot below `end`.
+    pub(super) fn reads_below(&self, end: usize) -> bool {
+        match self {
+            Self::Slot(slot) => *slot < end,
+            Self::Literal(_) => false,
+            Self::Cast(expr, _) | Self::NonEmpty(expr) => expr.reads_below(end),
+            Self::Match { text, .. } => text.reads_below(end),
+            Self::Math(_, args) => args.iter().any(|arg| arg.reads_below(end)),
+            Self::Binary(_, left, right) => left.reads_below(end) || right.reads_below(end),
+        }
+    }
+
     pub(super) const fn constant(value: bool) -> Self {
         Self::Literal(Scalar::Boolean(value))
     }

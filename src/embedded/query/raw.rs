@@ -20,11 +20,11 @@ const CHUNK: usize = 4096;
 /// Runs it over one measurement.
 pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<(), Error> {
     let descending = !select.ascending;
-    let wanted = Wanted { time: select.time, descending, selected_only: true };
     let limited = rows::limited(select, source)?;
     let limit = Remaining::of(select);
     // Only so many points of a series can be among the first of its group.
     let most = limit.skip.saturating_add(limit.take);
+    let wanted = Wanted { time: select.time, descending, selected_only: true, most: (most < usize::MAX).then_some(most) };
     // Sources overlap in time: each is merged first, then all of them.
     let streams = select.dimensions.is_empty() && source.tables.len() == 1;
     let mut state =

@@ -123,6 +123,8 @@ pub(super) struct Wanted {
     pub(super) descending: bool,
     /// Leave out points that have none of the selected fields.
     pub(super) selected_only: bool,
+    /// So many points of a series in a partition suffice.
+    pub(super) most: Option<usize>,
 }
 
 /// Reads a table; `each` says whether to go on.
@@ -144,18 +146,22 @@ pub(super) fn scan(
     let series = table.condition.clone().map(|condition| -> crate::embedded::SeriesFilter {
         Arc::new(move |tags: &[Box<str>]| condition.bind(&|slot| known(tags, slot)).truth() != Some(false))
     });
+    let selected: Vec<usize> = (0..select.refs.len())
+        .filter(|slot| select.refs[*slot].selected && matches!(table.places[*slot], Place::Field(_)))
+        .collect();
+    // Points come with at least one of the scanned fields: more needs to be looked at only where others are scanned too.
+    let others = (0..fields).any(|field| !selected.iter().any(|slot| table.places[*slot] == Place::Field(field)));
+    // Only where each point that is read is also given.
+    let most =
+        wanted.most.filter(|_| !others && !table.condition.as_ref().is_some_and(|condition| condition.reads_below(fields)));
     let scan = Scan {
         measurement: Arc::clone(measurement),
         time: wanted.time.0..=wanted.time.1,
         fields: table.fields.clone(),
         series,
         descending: wanted.descending,
+        most,
     };
-    let selected: Vec<usize> = (0..select.refs.len())
-        .filter(|slot| select.refs[*slot].selected && matches!(table.places[*slot], Place::Field(_)))
-        .collect();
-    // Points come with at least one of the scanned fields: more needs to be looked at only where others are scanned too.
-    let others = (0..fields).any(|field| !selected.iter().any(|slot| table.places[*slot] == Place::Field(field)));
     let mut series: Option<Series> = None;
     let batches: Box<dyn Iterator<Item = Result<SeriesBatch, Error>>> = match &table.reader {
         Reader::Tables(tables) => tables.scan(scan)?,

@@ -8,7 +8,7 @@ use crate::{
     embedded::{
         Scan, SeriesBatch, SeriesFilter, TagSet,
         buffer::{PartitionView, Run, widen},
-        parquet::{DataFile, FileChunks, Files, Wanted},
+        parquet::{DataFile, Ends, FileChunks, Files, Wanted},
     },
     error::Error,
 };
@@ -125,7 +125,8 @@ impl File {
             let filter: SeriesFilter = Arc::new(move |set: &[Box<str>]| series(&widener.widen(&Arc::from(set))));
             filter
         });
-        let wanted = Wanted { time: &scan.time, fields: &scan.fields, series };
+        let ends = scan.most.map(|most| if scan.descending { Ends::Last(most) } else { Ends::First(most) });
+        let wanted = Wanted { time: &scan.time, fields: &scan.fields, series, ends };
         let chunks = FileChunks::open(files, file, &wanted)?;
         Ok(chunks.map(|chunks| Self { chunks, widener: widen(narrow, tags) }))
     }
