@@ -194,11 +194,21 @@ impl Engine {
             Ok(plan) => plan,
             Err(error) => return drop(schema.send(Err(error))),
         };
-        if schema.send(Ok(plan.schema())).is_err() {
-            return;
-        }
-        if let Err(error) = plan.run(&mut |batch| send(batch)) {
-            let _ = sender.blocking_send(Err(error));
+        // The reader is woken when there is something to read: an answer that fits into the channel is complete by then, and an error
+        // before that is the whole answer.
+        let mut announcement = Some(schema);
+        let mut room = WAITING;
+        let result = plan.run(&mut |batch| {
+            room = room.saturating_sub(1);
+            if room == 0 {
+                announce(&mut announcement, Ok(plan.schema()));
+            }
+            send(batch)
+        });
+        match result {
+            Ok(()) => announce(&mut announcement, Ok(plan.schema())),
+            Err(error) if announcement.is_some() => announce(&mut announcement, Err(error)),
+            Err(error) => drop(sender.blocking_send(Err(error))),
         }
     }
 
@@ -210,6 +220,14 @@ impl Engine {
             return Err(Error::new(Kind::Forbidden, format!("not allowed to read \"{bucket}\"")));
         }
         self.snapshot(bucket)
+    }
+}
+
+/// Tells the reader the columns, once.
+fn announce(announcement: &mut Option<oneshot::Sender<Result<SchemaRef, Error>>>, answer: Result<SchemaRef, Error>) {
+    if let Some(sender) = announcement.take() {
+        // Nobody listens any more: the next send tells.
+        let _ = sender.send(answer);
     }
 }
 

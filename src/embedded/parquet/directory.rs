@@ -66,8 +66,16 @@ impl Ends {
         }
     }
 
+    /// What suffices of the rows of one series.
+    pub(in crate::embedded) fn of(self, rows: Range<usize>) -> Range<usize> {
+        match self {
+            Self::First(most) => rows.start..rows.end.min(rows.start.saturating_add(most)),
+            Self::Last(most) => rows.start.max(rows.end.saturating_sub(most))..rows.end,
+        }
+    }
+
     /// What suffices of `rows`, which are those of [`Directory::rows`].
-    pub(super) fn of(self, rows: &[(usize, Range<usize>)]) -> Vec<(usize, Range<usize>)> {
+    pub(super) fn of_each(self, rows: &[(usize, Range<usize>)]) -> Vec<(usize, Range<usize>)> {
         let mut ends = Vec::new();
         for ranges in rows.chunk_by(|a, b| a.0 == b.0) {
             let all: usize = ranges.iter().map(|(_, range)| range.len()).sum();
@@ -109,9 +117,9 @@ mod tests {
     #[test]
     fn ends_of_series() {
         let rows = [(0, 5..10), (1, 10..12), (1, 14..20), (3, 30..31)];
-        assert_eq!(Ends::First(3).of(&rows), [(0, 5..8), (1, 10..12), (1, 14..15), (3, 30..31)]);
-        assert_eq!(Ends::Last(7).of(&rows), [(0, 5..10), (1, 11..12), (1, 14..20), (3, 30..31)]);
-        assert_eq!(Ends::Last(1).of(&rows), [(0, 9..10), (1, 19..20), (3, 30..31)]);
-        assert_eq!(Ends::First(0).of(&rows), []);
+        assert_eq!(Ends::First(3).of_each(&rows), [(0, 5..8), (1, 10..12), (1, 14..15), (3, 30..31)]);
+        assert_eq!(Ends::Last(7).of_each(&rows), [(0, 5..10), (1, 11..12), (1, 14..20), (3, 30..31)]);
+        assert_eq!(Ends::Last(1).of_each(&rows), [(0, 9..10), (1, 19..20), (3, 30..31)]);
+        assert_eq!(Ends::First(0).of_each(&rows), []);
     }
 }

@@ -92,7 +92,7 @@ impl FileChunks {
             Some(ends)
                 if ends.within(record, wanted.time) && read.iter().all(|column| has_no_nulls(metadata.metadata(), *column)) =>
             {
-                ends.of(&rows)
+                ends.of_each(&rows)
             }
             _ => rows,
         };

@@ -26,7 +26,7 @@ use crate::{
 /// Rows of a row group: small enough to leave much out, large enough to pack well.
 const ROW_GROUP: usize = 1 << 17;
 /// Rows of a page, the unit that is left out within a row group.
-const PAGE: usize = 1 << 13;
+const PAGE: usize = 1 << 11;
 
 /// The file.
 pub(super) fn encode(run: &Run) -> Result<Vec<u8>, ParquetError> {

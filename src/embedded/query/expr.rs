@@ -113,6 +113,36 @@ impl Expr {
         }
     }
 
+    /// Whether it is known to hold, or not to, where these slots have these texts: [`truth`](Self::truth) of what [`bind`](Self::bind)
+    /// gives. It is asked about every series of a table, so that the usual comparisons are made in place.
+    pub(super) fn truth_with<'t>(&self, text: &impl Fn(usize) -> Option<&'t str>) -> Option<bool> {
+        if let Self::Binary(op @ (BinaryOp::And | BinaryOp::Or), left, right) = self {
+            // What decides, whatever the other side is.
+            let decisive = Some(*op == BinaryOp::Or);
+            let left = left.truth_with(text);
+            if left == decisive {
+                return left;
+            }
+            let right = right.truth_with(text);
+            return if right == decisive || left.is_some() { right } else { None };
+        }
+        match self {
+            Self::Binary(op @ (BinaryOp::Eq | BinaryOp::NotEq), left, right)
+                if let (Self::Slot(slot), Self::Literal(Scalar::String(value))) = (&**left, &**right)
+                    && let Some(text) = text(*slot) =>
+            {
+                Some((text == &**value) == (*op == BinaryOp::Eq))
+            }
+            Self::Match { text: left, regex, negated }
+                if let Self::Slot(slot) = **left
+                    && let Some(text) = text(slot) =>
+            {
+                Some(regex.is_match(text) != *negated)
+            }
+            _ => self.bind(&|slot| text(slot).map(|text| Scalar::String(text.into()))).truth(),
+        }
+    }
+
     /// Whether it reads a slot below `end`.
     pub(super) fn reads_below(&self, end: usize) -> bool {
         match self {

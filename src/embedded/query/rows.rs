@@ -144,7 +144,9 @@ pub(super) fn scan(
     let fields = table.fields.len();
     let known = move |tags: &[Box<str>], slot: usize| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()));
     let series = table.condition.clone().map(|condition| -> crate::embedded::SeriesFilter {
-        Arc::new(move |tags: &[Box<str>]| condition.bind(&|slot| known(tags, slot)).truth() != Some(false))
+        Arc::new(move |tags: &[Box<str>]| {
+            condition.truth_with(&|slot| (slot >= fields).then(|| &*tags[slot - fields])) != Some(false)
+        })
     });
     let selected: Vec<usize> = (0..select.refs.len())
         .filter(|slot| select.refs[*slot].selected && matches!(table.places[*slot], Place::Field(_)))

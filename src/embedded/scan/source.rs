@@ -34,6 +34,10 @@ pub(super) fn open(files: &Files, partition: &PartitionView, tags: &Arc<[Box<str
     Ok(sources)
 }
 
+fn ends(scan: &Scan) -> Option<Ends> {
+    scan.most.map(|most| if scan.descending { Ends::Last(most) } else { Ends::First(most) })
+}
+
 impl Source {
     pub(super) fn next(&mut self) -> Result<Option<SeriesBatch>, Error> {
         match self {
@@ -51,6 +55,8 @@ pub(super) struct Memory {
     fields: Vec<Option<usize>>,
     time: std::ops::RangeInclusive<i64>,
     series: Option<SeriesFilter>,
+    /// Which rows of a series suffice.
+    ends: Option<Ends>,
     /// The next series.
     place: usize,
     /// What is left of the one before.
@@ -65,6 +71,7 @@ impl Memory {
             fields: scan.fields.iter().map(|name| place(name)).collect(),
             time: scan.time.clone(),
             series: scan.series.clone(),
+            ends: ends(scan),
             place: 0,
             rest: None,
             run,
@@ -84,16 +91,28 @@ impl Memory {
             let set = self.run.series.get(self.place)?;
             let (start, end) = (self.run.starts[self.place], self.run.starts[self.place + 1]);
             self.place += 1;
+            let tags = self.widener.widen(set);
+            if !self.series.as_ref().is_none_or(|series| series(&tags)) {
+                continue;
+            }
             let times = &self.run.time.values()[start..end];
             let from = start + times.partition_point(|time| time < self.time.start());
             let to = start + times.partition_point(|time| time <= self.time.end());
-            if from >= to {
-                continue;
+            if from < to {
+                self.rest = Some((tags, self.ends(from..to)));
             }
-            let tags = self.widener.widen(set);
-            if self.series.as_ref().is_none_or(|series| series(&tags)) {
-                self.rest = Some((tags, from..to));
-            }
+        }
+    }
+
+    /// The rows that suffice, where each of them has all fields.
+    fn ends(&self, rows: Range<usize>) -> Range<usize> {
+        let complete = |place: usize| {
+            let nulls = self.run.fields[place].values.nulls();
+            nulls.is_none_or(|nulls| nulls.slice(rows.start, rows.len()).null_count() == 0)
+        };
+        match self.ends {
+            Some(ends) if self.fields.iter().flatten().all(|place| complete(*place)) => ends.of(rows),
+            _ => rows,
         }
     }
 
@@ -125,8 +144,7 @@ impl File {
             let filter: SeriesFilter = Arc::new(move |set: &[Box<str>]| series(&widener.widen(&Arc::from(set))));
             filter
         });
-        let ends = scan.most.map(|most| if scan.descending { Ends::Last(most) } else { Ends::First(most) });
-        let wanted = Wanted { time: &scan.time, fields: &scan.fields, series, ends };
+        let wanted = Wanted { time: &scan.time, fields: &scan.fields, series, ends: ends(scan) };
         let chunks = FileChunks::open(files, file, &wanted)?;
         Ok(chunks.map(|chunks| Self { chunks, widener: widen(narrow, tags) }))
     }

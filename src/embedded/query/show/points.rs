@@ -97,8 +97,14 @@ impl Points<'_> {
         if fields.is_empty() || self.time.lower() > 0 || self.time.upper() < 0 {
             return Ok(values);
         }
-        let scan =
-            Scan { measurement: Arc::clone(self.name), time: 0..=0, fields: fields.into(), series: None, descending: false };
+        let scan = Scan {
+            measurement: Arc::clone(self.name),
+            time: 0..=0,
+            fields: fields.into(),
+            series: None,
+            descending: false,
+            most: None,
+        };
         for batch in self.tables.scan(scan)? {
             let batch = batch?;
             let row = batch.fields.iter().map(|field| field.as_ref().map_or(Scalar::Null, |field| Scalar::of(field, 0)));
