@@ -80,7 +80,7 @@ impl FileChunks {
         if rows.is_empty() {
             return Ok(None);
         }
-        let place = |name: &Box<str>| record.fields.binary_search_by(|field| field.name.cmp(name)).ok();
+        let place = |name: &str| record.fields.binary_search_by(|field| (*field.name).cmp(name)).ok();
         // Columns are read in the file's order, whatever the order in which they are wanted.
         let first = 1 + record.tags.len();
         let columns: Vec<Option<usize>> = wanted.fields.iter().map(|name| place(name).map(|place| first + place)).collect();
