@@ -40,6 +40,7 @@ class Deliberate:
 
     def __init__(self, name, section):
         unknown = set(section) - {"why", "statement", "theirs", "ours", "equal"}
+        unknown |= {section["equal"]} - set(EQUAL) if "equal" in section else set()
         if unknown or not section.get("why") or not section.get("statement"):
             sys.exit(f"deliberate.ini: [{name}] needs why and statement, and has {sorted(section)}")
         self.name, self.why, self.equal, self.used = name, section["why"], section.get("equal"), 0
@@ -55,13 +56,7 @@ class Deliberate:
     def fits(self, statement, theirs, ours):
         if not all(pattern is None or pattern.search(text) for pattern, text in zip(self.patterns, (statement, theirs, ours))):
             return False
-        if self.equal == "sorted":
-            return sorted_values(theirs) == sorted_values(ours)
-        if self.equal == "sample":
-            return shape(theirs) == shape(ours)
-        if self.equal == "executed":
-            return executed(theirs, ours)
-        return True
+        return EQUAL[self.equal](theirs, ours) if self.equal else True
 
 
 def sorted_values(text):
@@ -90,6 +85,63 @@ def executed(theirs, ours):
     if len(ran[0]) < len(ran[1]) == 1 and "error" in ran[1][0]:
         return True
     return compare.same(*ran, compare.SUMS)
+
+
+def series_of(text):
+    return [series for result in compare.parse(text)["results"] for series in result.get("series", [])]
+
+
+def fewer(theirs, ours):
+    """Whether their rows are some of ours, series by series."""
+    known = {repr((series.get("name"), series.get("tags"))): series["values"] for series in series_of(ours)}
+
+    def within(few, many):
+        rest = iter(many)
+        return all(any(compare.same(row, other, compare.SUMS) for other in rest) for row in few)
+
+    return all(within(series["values"], known.get(repr((series.get("name"), series.get("tags"))), [])) for series in series_of(theirs))
+
+
+def counts(theirs, ours):
+    """Whether single numbers are there for the same names, theirs not smaller."""
+    pairs = list(zip(series_of(theirs), series_of(ours)))
+    return len(series_of(theirs)) == len(series_of(ours)) and all(
+        a.get("name") == b.get("name") and int(a["values"][0][0]) >= int(b["values"][0][0]) for a, b in pairs
+    )
+
+
+def columns(theirs, ours):
+    """Whether their rows are ours with more columns, which hold nothing."""
+
+    def cut(series, other):
+        keep = [i for i, name in enumerate(series["columns"]) if name in other["columns"]]
+        rest = [i for i in range(len(series["columns"])) if i not in keep]
+        if any(row[i] is not None for row in series["values"] for i in rest):
+            return None
+        tags = {name: value for name, value in series.get("tags", {}).items() if name in other.get("tags", {}) or value}
+        return [series.get("name"), tags, [series["columns"][i] for i in keep], [[row[i] for i in keep] for row in series["values"]]]
+
+    pairs = list(zip(series_of(theirs), series_of(ours)))
+    whole = [[other.get("name"), other.get("tags", {}), other["columns"], other["values"]] for _, other in pairs]
+    return len(series_of(theirs)) == len(series_of(ours)) and compare.same([cut(a, b) for a, b in pairs], whole, compare.SUMS)
+
+
+def absolute(theirs, ours):
+    """Whether they are the same but for integers in columns of abs(), which have names of its own or of an alias."""
+
+    def blank(series):
+        free = [i for i, name in enumerate(series["columns"]) if re.search(r"abs|^c\d", name)]
+        rows = [[0 if i in free and not (value and compare.is_float(value)) else value for i, value in enumerate(row)] for row in series["values"]]
+        return [series.get("name"), series.get("tags"), series["columns"], rows]
+
+    return compare.same(list(map(blank, series_of(theirs))), list(map(blank, series_of(ours))), compare.SUMS)
+
+
+EQUAL = {
+    "sorted": lambda theirs, ours: sorted_values(theirs) == sorted_values(ours),
+    "sample": lambda theirs, ours: shape(theirs) == shape(ours),
+    "executed": executed, "fewer": fewer, "counts": counts, "columns": columns, "absolute": absolute,
+}
 
 
 def kind_of(answers):
