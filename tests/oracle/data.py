@@ -219,8 +219,11 @@ def policies():
     for i in range(12):
         time = START + i * 10 * MINUTE
         data.add("m", {"host": "ab"[i % 2]}, {"v": float(i), "n": Int(i)}, time)
-        data.add("m", {"host": "bc"[i % 2]}, {"v": 100.0 + i, "s": f"w{i}"}, time + SECOND, "weekly")
-        data.add("m", {"host": "a", "more": "y"}, {"v": Int(-i), "b": i % 2 == 0}, time, "Odd Name")
+        data.add("m", {"host": "bc"[i % 2]}, {"v": 100.0 + i, "n": Int(50 - i)}, time + SECOND, "weekly")
+        # Not in the schema: what 1.6.7's index knows of other policies shows.
+        data.points["autogen"].append(line("split", {"mine": "y"}, {"v": float(i)}, time))
+        data.points["weekly"].append(line("split", {"theirs": "z"}, {"w": float(i)}, time))
+        data.add("m", {"host": "a"}, {"v": float(-i), "n": Int(i)}, time, "Odd Name")
         data.add("only", {"host": "z"}, {"x": i / 3}, time, "weekly")
     return data
 
@@ -228,7 +231,7 @@ def policies():
 def extremes():
     """Numbers at the edges of their types."""
     data = DataSet("extremes", START, START + HOUR, 5 * MINUTE)
-    floats = [0.0, -0.0, 1e308, -1e308, 5e-324, 1e21, 1e-7, 0.1, 123456789.125, -1.5, 2.5, 1e16]
+    floats = [0.0, -0.0, 1e150, 1e-150, 5e-324, 1e21, 1e-7, 0.1, 123456789.125, -1.5, 2.5, 1e16]
     integers = [0, 1, -1, 2**63 - 1, -(2**63), 2**53 + 1, -(2**53) - 1, 7, -7, 2, 10**18, 3]
     for i in range(12):
         data.add("edge", {"t": "ab"[i % 2]}, {"f": floats[i], "i": Int(integers[i]), "small": float(integers[i] % 10), "s": str(integers[i]), "b": integers[i] % 2 == 0}, START + i * 5 * MINUTE)

@@ -137,7 +137,36 @@ def absolute(theirs, ours):
     return compare.same(list(map(blank, series_of(theirs))), list(map(blank, series_of(ours))), compare.SUMS)
 
 
+def but(free, when=lambda column, value: True):
+    """Equality but for the values of columns whose names match."""
+
+    def blank(series):
+        places = [i for i, name in enumerate(series["columns"]) if re.search(free, name)]
+        rows = [[0 if i in places and when(series["columns"][i], value) else value for i, value in enumerate(row)] for row in series["values"]]
+        return [series.get("name"), series.get("tags"), series["columns"], rows]
+
+    return lambda theirs, ours: compare.same(list(map(blank, series_of(theirs))), list(map(blank, series_of(ours))), compare.SUMS)
+
+
+def filled(theirs, ours):
+    """Whether they are the same but for nulls of ours where theirs have a number."""
+
+    def same(a, b):
+        return b is None and isinstance(a, compare.Number) or compare.same(a, b, compare.SUMS)
+
+    pairs = list(zip(series_of(theirs), series_of(ours)))
+    return len(series_of(theirs)) == len(series_of(ours)) and all(
+        a["columns"] == b["columns"] and a.get("tags") == b.get("tags") and len(a["values"]) == len(b["values"])
+        and all(same(x, y) for row, other in zip(a["values"], b["values"]) for x, y in zip(row, other))
+        for a, b in pairs
+    )
+
+
 EQUAL = {
+    "mode": but(r"^mode|^c\d$"),
+    # The time may be the row's own; the percentile itself has to be the same.
+    "percentile": but(r"^(?!percentile)"),
+    "filled": filled,
     "sorted": lambda theirs, ours: sorted_values(theirs) == sorted_values(ours),
     "sample": lambda theirs, ours: shape(theirs) == shape(ours),
     "executed": executed, "fewer": fewer, "counts": counts, "columns": columns, "absolute": absolute,

@@ -205,6 +205,8 @@ fn binary(op: BinaryOp, left: &ArrayRef, right: &ArrayRef, division: Division) -
         (D::UInt64, D::Int64) => unsigneds(op, down(left), down(&cast_or_null(right, Type::Unsigned))),
         (D::Utf8, D::Utf8) => strings(op, down(left), down(right)),
         (D::Boolean, D::Boolean) => logic(op, down(left), down(right)),
+        // What isn't a boolean is taken for false in every combination with one.
+        (D::Boolean, _) if is_bitwise(op) => booleans(len, |_| false),
         _ if is_comparison(op) => booleans(len, |_| false),
         _ => Arc::new(NullArray::new(len)),
     }
@@ -215,6 +217,10 @@ fn non_empty(array: &ArrayRef) -> ArrayRef {
         Some(texts) => Arc::new(texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect::<StringArray>()),
         None => Arc::clone(array),
     }
+}
+
+const fn is_bitwise(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor)
 }
 
 fn is_comparison(op: BinaryOp) -> bool {
@@ -315,11 +321,25 @@ fn strings(op: BinaryOp, left: &StringArray, right: &StringArray) -> ArrayRef {
 }
 
 fn logic(op: BinaryOp, left: &BooleanArray, right: &BooleanArray) -> ArrayRef {
+    if is_bitwise(op) {
+        // One null is taken for false.
+        return Arc::new(BooleanArray::from_iter(left.iter().zip(right).map(|pair| match pair {
+            (None, None) => None,
+            (a, b) => {
+                let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
+                Some(match op {
+                    BinaryOp::BitAnd => a && b,
+                    BinaryOp::BitOr => a || b,
+                    _ => a != b,
+                })
+            }
+        })));
+    }
     let (a, b) = (left.values(), right.values());
     let bits = match op {
-        BinaryOp::And | BinaryOp::BitAnd => a & b,
-        BinaryOp::Or | BinaryOp::BitOr => a | b,
-        BinaryOp::BitXor | BinaryOp::NotEq => a ^ b,
+        BinaryOp::And => a & b,
+        BinaryOp::Or => a | b,
+        BinaryOp::NotEq => a ^ b,
         BinaryOp::Eq => !&(a ^ b),
         _ if is_comparison(op) => BooleanBuffer::new_unset(left.len()),
         _ => return Arc::new(NullArray::new(left.len())),

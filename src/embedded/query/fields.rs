@@ -132,7 +132,8 @@ fn outside(expr: &Expr, slots: &[Type]) -> Type {
         Expr::Binary(op, left, right) => match (outside(left, slots), outside(right, slots)) {
             (Type::Integer, Type::Integer) if *op == BinaryOp::Div => Type::Float,
             (Type::Unknown, kind) | (kind, Type::Unknown) => kind,
-            (left, right) if left == right => left,
+            (Type::Boolean, _) if matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor) => Type::Boolean,
+            (left, right) if left == right && left.is_number() => left,
             (left, right) if left.is_number() && right.is_number() => Type::Float,
             _ => Type::Unknown,
         },
@@ -407,21 +408,21 @@ fn result_type(binary: &ast::Binary, left: Type, right: Type) -> Result<Type, St
     use BinaryOp::{BitAnd, BitOr, BitXor, Div};
     use Type::{Boolean, Float, Integer, Unknown, Unsigned};
     let literal = |expr: &ast::Expr| matches!(expr, ast::Expr::Literal(_));
+    let bits = matches!(binary.op, BitAnd | BitOr | BitXor);
     match (left, right) {
         (Unsigned, Integer) if literal(&binary.right) => return Ok(Unsigned),
         (Integer, Unsigned) if literal(&binary.left) => return Ok(Unsigned),
         (Unsigned, Integer) | (Integer, Unsigned) => {
             return Err(format!("cannot use {} with an integer and unsigned", describe::operator(binary.op)));
         }
+        (Boolean, _) if bits => return Ok(Boolean),
         (Unknown, kind) | (kind, Unknown) => return Ok(kind),
         _ => {}
     }
-    let bits = matches!(binary.op, BitAnd | BitOr | BitXor);
     match (left, right) {
         (Integer, Integer) if binary.op == Div => Ok(Float),
         (Integer, Integer) => Ok(Integer),
         (Unsigned, Unsigned) => Ok(Unsigned),
-        (Boolean, Boolean) if bits => Ok(Boolean),
         (a, b) if a.is_number() && b.is_number() && !bits => Ok(Float),
         (a, b) => Err(format!("incompatible types: {} and {}", a.name(), b.name())),
     }

@@ -93,7 +93,8 @@ struct Partitions<'a, 'o, 'b> {
     output: &'a mut Output<'o>,
     ties: Vec<usize>,
     groups: BTreeMap<Key, Group>,
-    last: Option<Arc<[Box<str>]>>,
+    /// The series of the last batch, and when it begins.
+    last: Option<(Arc<[Box<str>]>, i64)>,
     streams: bool,
 }
 
@@ -101,8 +102,10 @@ impl Partitions<'_, '_, '_> {
     /// Takes in points of a series; `false` when no more are needed.
     fn add(&mut self, number: usize, key: Key, rows: Rows) -> Result<bool, Error> {
         // Series come sorted: one that isn't behind the last one begins the next partition.
-        let next = self.last.as_ref().is_some_and(|last| rows.tags < *last);
-        self.last = Some(Arc::clone(&rows.tags));
+        // Backwards, a series that goes on earlier does too: within a partition its batches ascend.
+        let start = rows.time.values().first().copied().unwrap_or_default();
+        let next = self.last.as_ref().is_some_and(|(tags, time)| rows.tags < *tags || rows.tags == *tags && start < *time);
+        self.last = Some((Arc::clone(&rows.tags), start));
         if next && self.streams {
             self.emit_all()?;
             if self.groups.values().all(|group| group.remaining.take == 0) {

@@ -129,8 +129,9 @@ fn stddev(values: impl Iterator<Item = f64> + Clone) -> Scalar {
         count += 1;
         mean += (value - mean) / count as f64;
     }
+    // No number, which isn't filled, and of which transformations make more.
     if count < 2 {
-        return Scalar::Null;
+        return Scalar::Float(f64::NAN);
     }
     let variance: f64 = values.filter(|value| !value.is_nan()).map(|value| (value - mean).powi(2)).sum();
     Scalar::Float((variance / (count - 1) as f64).sqrt())
