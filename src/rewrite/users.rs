@@ -1,29 +1,29 @@
-//! `SHOW USERS` and `SHOW GRANTS`: the token table, as users. Nothing of a token but its name is shown.
+//! `SHOW USERS` and `SHOW GRANTS`: configured users, then tokens, as users. Nothing of them but name and access is shown.
 
 use std::collections::VecDeque;
 
 use super::show::{table, text};
 use crate::{
     access::{Access, Permission},
-    config::{Auth, AuthMode, Token},
+    config::{Auth, AuthMode},
     dbrp::Mapping,
     respond::{Event, Value},
 };
 
-/// Tokens' names; those with all access are 1.x's administrators.
+/// Names; those with all access are 1.x's administrators.
 pub(super) fn users(auth: &Auth) -> VecDeque<Event> {
-    let rows = tokens(auth).map(|token| vec![text(&token.name), Value::Boolean(*token.access == Access::All)]);
+    let rows = all(auth).map(|(name, access)| vec![text(name), Value::Boolean(*access == Access::All)]);
     table("", &["user", "admin"], rows.collect())
 }
 
-/// What a token may do with each database, in 1.x's words, taken over its retention policies; `None` when there is no such token.
+/// What a user may do with each database, in 1.x's words, taken over its retention policies; `None` when there is no such user.
 pub(super) fn grants(auth: &Auth, user: &str, mappings: &[Mapping]) -> Option<VecDeque<Event>> {
-    let token = tokens(auth).find(|token| &*token.name == user)?;
+    let (_, access) = all(auth).find(|(name, _)| *name == user)?;
     let mut rows = Vec::new();
     // Who may do everything needs no grant: 1.x shows none.
-    if *token.access != Access::All {
+    if *access != Access::All {
         for policies in mappings.chunk_by(|a, b| a.database == b.database) {
-            let may = |permission| policies.iter().any(|mapping| token.access.allows(&mapping.bucket, permission));
+            let may = |permission| policies.iter().any(|mapping| access.allows(&mapping.bucket, permission));
             let privilege = match (may(Permission::Read), may(Permission::Write)) {
                 (true, true) => "ALL PRIVILEGES",
                 (true, false) => "READ",
@@ -38,9 +38,11 @@ pub(super) fn grants(auth: &Auth, user: &str, mappings: &[Mapping]) -> Option<Ve
     Some(table("", &["database", "privilege"], rows))
 }
 
-fn tokens(auth: &Auth) -> impl Iterator<Item = &Token> {
-    // Elsewhere the table says nothing of who may come.
-    auth.tokens.iter().filter(|_| auth.mode == AuthMode::Local)
+fn all(auth: &Auth) -> impl Iterator<Item = (&str, &Access)> {
+    let users = auth.users.iter().map(|user| (&*user.name, &*user.access));
+    let tokens = auth.tokens.iter().map(|token| (&*token.name, &*token.access));
+    // Elsewhere they say nothing of who may come.
+    users.chain(tokens).filter(|_| auth.mode == AuthMode::Local)
 }
 
 #[cfg(test)]
@@ -48,7 +50,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::access::Grant;
+    use crate::{
+        access::Grant,
+        config::{Token, User},
+    };
 
     #[test]
     fn tokens_are_users() {
@@ -57,6 +62,8 @@ mod tests {
         let some =
             Access::Grants(vec![grant("a/autogen", true, false), grant("a/r", false, true), grant("c/autogen", true, false)]);
         let mut auth = Auth { tokens: vec![token("root", Access::All), token("tele", some)], ..Auth::default() };
+        let user = User { name: "ann".into(), bcrypt: None, access: Arc::new(Access::Grants(Vec::new())), forward: None };
+        auth.users.push(Arc::new(user));
         let mapping = |database: &str, rp: &str| Mapping {
             database: database.into(),
             retention_policy: rp.into(),
@@ -66,7 +73,8 @@ mod tests {
         };
         let mappings = [mapping("a", "autogen"), mapping("a", "r"), mapping("b", "autogen"), mapping("c", "autogen")];
         let Some(Event::Rows(batch)) = users(&auth).pop_back() else { panic!() };
-        assert_eq!((batch.len, batch.columns[0].text(0), batch.columns[0].text(1)), (2, "root", "tele"));
+        let names = |row| batch.columns[0].text(row);
+        assert_eq!((batch.len, names(0), names(1), names(2)), (3, "ann", "root", "tele"));
         let Some(Event::Rows(batch)) = grants(&auth, "tele", &mappings).unwrap().pop_back() else { panic!() };
         let row = |row| format!("{}: {}", batch.columns[0].text(row), batch.columns[1].text(row));
         assert_eq!((batch.len, row(0), row(1)), (2, "a: ALL PRIVILEGES".into(), "c: READ".into()));
