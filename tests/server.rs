@@ -468,3 +468,26 @@ fn a_client_that_stops_reading_is_cut_off() {
     });
     drop(stream);
 }
+
+#[tokio::test]
+async fn it_listens_on_a_socket_too_and_finds_its_place_again() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut server = TestServer::builder().also_listen("unix:shim.sock").start();
+    let path = server.dir().join("shim.sock");
+    let ask = async || {
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        stream.write_all(b"GET /ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    };
+    server.get("/ping").await.expect(204);
+    assert!(ask().await.starts_with("HTTP/1.1 204 "));
+    // Killed, it leaves its socket behind.
+    server.kill();
+    assert!(path.exists());
+    server.start_again();
+    assert!(ask().await.starts_with("HTTP/1.1 204 "));
+    assert!(server.stop().success());
+    assert!(!path.exists());
+}

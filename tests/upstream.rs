@@ -10,4 +10,6 @@ mod raw;
 mod spool;
 #[cfg(feature = "embedded")]
 mod tandem;
+#[cfg(feature = "server")]
+mod tls;
 mod translation;

@@ -87,6 +87,11 @@ impl Config {
                 keep(&mut keys, "upstream.api", &mut new.api, &old.api);
                 keep(&mut keys, "upstream.url", &mut new.url, &old.url);
                 keep(&mut keys, "upstream.org", &mut new.org, &old.org);
+                // The paths may change; who spoke with the system's roots goes on to.
+                if new.tls.is_some() != old.tls.is_some() {
+                    keys.push("upstream.tls");
+                    new.tls.clone_from(&old.tls);
+                }
                 keep(&mut keys, "upstream.connect_timeout", &mut new.connect_timeout, &old.connect_timeout);
                 keep(&mut keys, "upstream.timeout", &mut new.timeout, &old.timeout);
                 keep(&mut keys, "upstream.urls", &mut new.urls, &old.urls);
@@ -119,7 +124,7 @@ mod tests {
     fn what_needs_a_restart_is_kept_and_named() {
         let running = Config::default();
         let mut new = Config::default();
-        new.server.listen = "127.0.0.1:9999".parse().unwrap();
+        new.server.listen = vec![crate::config::Listen::Unix("other".into())];
         new.server.max_header_bytes = 9000;
         new.server.tls = Some(Tls { cert: "a".into(), key: "b".into() });
         new.backend = Backend::Upstream(Upstream::default());

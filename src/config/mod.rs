@@ -54,8 +54,8 @@ pub struct Config {
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// `listen`
-    pub listen: SocketAddr,
+    /// `listen`: one or several.
+    pub listen: Vec<Listen>,
     /// `[server.tls]`: PEM files.
     pub tls: Option<Tls>,
     /// `header_timeout`: for the headers of a request.
@@ -78,6 +78,24 @@ pub struct Server {
     pub log: Box<str>,
     /// `log_format`
     pub log_format: LogFormat,
+}
+
+/// One of `server.listen`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Listen {
+    /// `127.0.0.1:8086`
+    Tcp(SocketAddr),
+    /// `unix:/run/v1shim.sock`: without TLS.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// `server.log_format`
@@ -228,6 +246,7 @@ pub struct Limits {
 
 /// What stands below the stack.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a configuration")]
 pub enum Backend {
     /// `kind = "embedded"`
     Embedded(Embedded),
@@ -261,6 +280,8 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// `timeout`: without a sign of life.
     pub timeout: Duration,
+    /// `[upstream.tls]`; absent: the system's roots, and no certificate of our own.
+    pub tls: Option<UpstreamTls>,
     /// `auth_errors`: what a 401 or 403 to a write means to v1 writers.
     pub auth_errors: AuthErrors,
     /// `retries`: how often a request that may be repeated is, at most.
@@ -275,6 +296,15 @@ pub struct Upstream {
     pub breaker_failures: u32,
     /// `health_interval`: between two looks at each address, where there are several.
     pub health_interval: Duration,
+}
+
+/// `[upstream.tls]`: PEM files.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UpstreamTls {
+    /// `ca`: whom to trust, instead of the system's roots.
+    pub ca: Option<PathBuf>,
+    /// `cert` and `key`: as whom to come.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// `[spool]`: where writes wait while the upstream is away.
@@ -308,7 +338,7 @@ impl Backend {
 impl Default for Server {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8086)),
+            listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8086)))],
             tls: None,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
@@ -378,6 +408,7 @@ impl Default for Upstream {
             token: None,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(300),
+            tls: None,
             auth_errors: AuthErrors::default(),
             retries: 2,
             retry_percent: 20,

@@ -11,8 +11,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, LogFormat, Policy, Server, Spool, Tls, Token,
-    Upstream, User,
+    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, Listen, LogFormat, Policy, Server, Spool, Tls, Token,
+    Upstream, UpstreamTls, User,
     raw::{Problem, Problems, Section, read, wrong},
 };
 use crate::{
@@ -111,7 +111,7 @@ impl Reader<'_> {
     fn server(&mut self, section: &mut Section<'_, '_>) -> Server {
         let default = Server::default();
         Server {
-            listen: section.parsed("listen", address).unwrap_or(default.listen),
+            listen: self::listen(section).unwrap_or(default.listen),
             header_timeout: section.duration("header_timeout").unwrap_or(default.header_timeout),
             idle_timeout: section.duration("idle_timeout").unwrap_or(default.idle_timeout),
             max_connections: size(section.count("max_connections", 1..=1_000_000), default.max_connections),
@@ -130,18 +130,31 @@ impl Reader<'_> {
         }
     }
 
+    /// The path of a PEM file.
+    fn pem(&mut self, section: &mut Section<'_, '_>, key: &'static str) -> Option<PathBuf> {
+        let path: PathBuf = section.parsed(key, not_empty)?.into();
+        match (self.around.file)(&path) {
+            Ok(text) if text.contains("-----BEGIN ") => {}
+            Ok(_) => section.problem(key, format!("{path:?} is not a PEM file")),
+            Err(error) => section.problem(key, format!("can't read {path:?}: {error}")),
+        }
+        self.files.push(path.clone());
+        Some(path)
+    }
+
+    fn upstream_tls(&mut self, section: &mut Section<'_, '_>) -> Option<UpstreamTls> {
+        let ca = self.pem(section, "ca");
+        let (cert, key) = (self.pem(section, "cert"), self.pem(section, "key"));
+        section.finish();
+        if section.has("cert") != section.has("key") {
+            let missing = if section.has("cert") { "key" } else { "cert" };
+            section.problem(missing, "is missing: a client certificate needs both `cert` and `key`");
+        }
+        section.is_there().then(|| UpstreamTls { ca, identity: cert.zip(key) })
+    }
+
     fn tls(&mut self, section: &mut Section<'_, '_>) -> Option<Tls> {
-        let mut pem = |key| {
-            let path: PathBuf = section.string(key)?.into();
-            match (self.around.file)(&path) {
-                Ok(text) if text.contains("-----BEGIN ") => {}
-                Ok(_) => section.problem(key, format!("{path:?} is not a PEM file")),
-                Err(error) => section.problem(key, format!("can't read {path:?}: {error}")),
-            }
-            self.files.push(path.clone());
-            Some(path)
-        };
-        let (cert, key) = (pem("cert"), pem("key"));
+        let (cert, key) = (self.pem(section, "cert"), self.pem(section, "key"));
         section.finish();
         if section.is_there() {
             for (name, missing) in [("cert", !section.has("cert")), ("key", !section.has("key"))] {
@@ -199,6 +212,7 @@ impl Reader<'_> {
             token: self.secret(section, ["token", "token_file", "token_env"]).map(Secret::new),
             connect_timeout: section.duration("connect_timeout").unwrap_or(default.connect_timeout),
             timeout: section.duration("timeout").unwrap_or(default.timeout),
+            tls: self.upstream_tls(&mut section.section("tls")),
             auth_errors: section
                 .choice("auth_errors", &[("reject", AuthErrors::Reject), ("retry", AuthErrors::Retry)])
                 .unwrap_or(default.auth_errors),
@@ -251,15 +265,22 @@ impl Reader<'_> {
                 );
             }
             AuthMode::Passthrough if !upstream => {
-                section.problem("mode", "\"passthrough\" lets the upstream decide, and the embedded store is none: use \"local\"");
+                section
+                    .problem("mode", "\"passthrough\" lets the upstream decide, and the embedded store is none: use \"local\"");
             }
-            AuthMode::None if !server.listen.ip().is_loopback() && !open => section.problem(
-                "mode",
-                format!(
-                    "\"none\" on {} gives everything to everybody who can reach it: set auth.i_know_this_is_open = true if that is meant",
-                    server.listen
-                ),
-            ),
+            AuthMode::None if !open => {
+                // A socket in the file system has its own permissions.
+                let far = |listen: &&Listen| matches!(listen, Listen::Tcp(address) if !address.ip().is_loopback());
+                if let Some(listen) = server.listen.iter().find(far) {
+                    section.problem(
+                        "mode",
+                        format!(
+                            "\"none\" on {listen} gives everything to everybody who can reach it: set auth.i_know_this_is_open = true if that \
+                             is meant"
+                        ),
+                    );
+                }
+            }
             _ => {}
         }
         if mode != AuthMode::Local && !tables.is_empty() {
@@ -545,6 +566,26 @@ fn count(value: Option<u64>, default: u32) -> u32 {
 
 fn not_empty(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) }
+}
+
+/// One address or several.
+fn listen(section: &mut Section<'_, '_>) -> Option<Vec<Listen>> {
+    let one = |text: &str| match text.strip_prefix("unix:") {
+        Some("") => Err("expected a path behind \"unix:\"".to_owned()),
+        Some(path) => Ok(Listen::Unix(path.into())),
+        None => address(text).map(Listen::Tcp),
+    };
+    let all = section.strings("listen", one)?;
+    let again = all.iter().enumerate().find(|(n, listen)| {
+        // Port 0 is another one each time.
+        !matches!(listen, Listen::Tcp(address) if address.port() == 0) && all.iter().take(*n).any(|other| other == *listen)
+    });
+    match again {
+        _ if all.is_empty() => section.problem("listen", "an empty list: nobody could get in"),
+        Some((_, listen)) => section.problem("listen", format!("\"{listen}\" stands twice")),
+        None => return Some(all),
+    }
+    None
 }
 
 /// `host:port` with a literal address; `localhost` is spared the resolver.

@@ -72,7 +72,7 @@ impl Backend {
         }
     }
 
-    /// Takes over what of a new configuration may change while it runs: the upstream's own token.
+    /// Takes over what of a new configuration may change while it runs: the upstream's own token and certificates.
     pub(super) fn follow(&self, config: &Config) {
         let upstream = match self {
             #[cfg(feature = "embedded")]
@@ -84,6 +84,11 @@ impl Backend {
             && let Err(error) = upstream.set_token(config.token.as_ref())
         {
             tracing::error!(%error, "the upstream's old token stays in force");
+        }
+        if let config::Backend::Upstream(config) = &config.backend
+            && let Err(error) = upstream.reload_tls(config)
+        {
+            tracing::error!(%error, "the old certificates towards the upstream stay in force");
         }
     }
 

@@ -11,7 +11,6 @@ use hyper_util::{
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
     select,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
@@ -24,6 +23,7 @@ use super::{
     activity::{Activity, Busy},
     front::Front,
     io::Patient,
+    socket::{Listener, Stream},
     stop,
     unreadable::Unreadable,
 };
@@ -34,7 +34,8 @@ const STREAMS: u32 = 128;
 
 /// Accepts until `shutdown` says so, then lets open requests finish for as long as the configuration grants. True when all did.
 pub(super) async fn serve<S>(
-    listener: TcpListener,
+    listener: Listener,
+    room: Arc<Semaphore>,
     tls: Option<Arc<ServerConfig>>,
     front: Front<S>,
     mut shutdown: watch::Receiver<bool>,
@@ -44,8 +45,7 @@ where
     S::Future: Send,
 {
     let stopped = shutdown.clone();
-    let tls = tls.map(TlsAcceptor::from);
-    let room = Arc::new(Semaphore::new(front.live().load().server.max_connections));
+    let tls = tls.filter(|_| listener.takes_tls()).map(TlsAcceptor::from);
     let mut connections = JoinSet::new();
     loop {
         select! {
@@ -57,7 +57,10 @@ where
                 let (front, tls, shutdown) = (front.clone(), tls.clone(), stopped.clone());
                 connections.spawn(async move {
                     front.metrics().connection(1.0);
-                    greet(stream, peer, tls, &front, shutdown).await;
+                    match stream {
+                        Stream::Tcp(stream) => greet(stream, peer, tls, &front, shutdown).await,
+                        Stream::Unix(stream) => greet(stream, peer, tls, &front, shutdown).await,
+                    }
                     front.metrics().connection(-1.0);
                     drop(permit);
                 });
@@ -72,18 +75,14 @@ where
 }
 
 /// The next connection, when there is room for it. Errors are the system's (too many files, a client gone already): they pass.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+async fn accept(listener: &Listener, room: &Arc<Semaphore>) -> (Stream, SocketAddr, OwnedSemaphorePermit) {
     let Ok(permit) = Arc::clone(room).acquire_owned().await else {
         // The semaphore is never closed.
         return pending().await;
     };
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Answers are small and come in one piece: waiting for more to send with them only delays them.
-                let _ = stream.set_nodelay(true);
-                return (stream, peer, permit);
-            }
+            Ok((stream, peer)) => return (stream, peer, permit),
             Err(error) if is_about_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept connections");
@@ -97,15 +96,11 @@ fn is_about_the_client(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-async fn greet<S>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    front: &Front<S>,
-    shutdown: watch::Receiver<bool>,
-) where
+async fn greet<S, I>(stream: I, peer: SocketAddr, tls: Option<TlsAcceptor>, front: &Front<S>, shutdown: watch::Receiver<bool>)
+where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let config = front.live().load();
     let stream = Patient::new(stream, config.server.idle_timeout);

@@ -27,6 +27,7 @@ mod listen;
 mod metrics;
 mod reload;
 mod request_id;
+mod socket;
 mod tls;
 mod token;
 mod unreadable;
@@ -39,19 +40,21 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::future::join_all;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{Semaphore, watch},
 };
 use tower_layer::Layer;
 
-use self::{backend::Backend, front::Front, reload::Reload};
+use self::{backend::Backend, front::Front, reload::Reload, socket::Listener};
 use crate::{
-    config::{self, Live, Loaded, Problems, Watch},
+    config::{self, Live, Loaded, Problem, Problems, Watch},
     stack::V1ShimLayer,
     telemetry::{self, Exporter, Metrics},
     types::BoxError,
+    upstream::Upstream,
 };
 
 /// Why the program can't start.
@@ -103,6 +106,12 @@ pub fn check(path: Option<&Path>) -> Result<Loaded, Problems> {
     if let Some(tls) = &loaded.config.server.tls {
         tls::load(tls)?;
     }
+    if let config::Backend::Upstream(upstream) = &loaded.config.backend {
+        Upstream::with_limits(upstream, loaded.config.limits).map_err(|error| {
+            let message = detailed(&error);
+            Problems(vec![Problem { line: None, key: "upstream".to_owned(), message }])
+        })?;
+    }
     Ok(loaded)
 }
 
@@ -116,7 +125,11 @@ pub async fn run(path: Option<PathBuf>) -> Result<(), StartError> {
     let server = loaded.config.server.clone();
 
     // Everything that can fail comes before the store is opened, which may take its time.
-    let listener = bind(server.listen).await?;
+    let mut listeners = Vec::new();
+    for listen in &server.listen {
+        let bound = Listener::bind(listen).await;
+        listeners.push(bound.map_err(|error| StartError::about(format!("can't listen on {listen}"))(error.into()))?);
+    }
     let metrics_listener = match server.metrics_listen {
         Some(address) => {
             Some((bind(address).await?, Exporter::install().map_err(|error| StartError::about("metrics")(error.into()))?))
@@ -142,17 +155,23 @@ pub async fn run(path: Option<PathBuf>) -> Result<(), StartError> {
     let front = Front::new(stack, live.clone(), metrics.clone());
     let (stop, stopped) = watch::channel(false);
 
-    announce(&listener, server.tls.is_some(), &live, made.as_deref());
+    announce(&listeners, server.tls.is_some(), &live, made.as_deref());
     let reload = tokio::spawn(Reload { backend: backend.clone(), live, certificates, log, metrics }.run(watch, stopped.clone()));
     let scraped = metrics_listener.map(|(listener, exporter)| tokio::spawn(metrics::serve(listener, exporter, stopped.clone())));
-    let served = tokio::spawn(listen::serve(listener, tls, front.clone(), stopped));
+    // They share the connections that there may be.
+    let room = Arc::new(Semaphore::new(server.max_connections));
+    let served: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(listen::serve(listener, Arc::clone(&room), tls.clone(), front.clone(), stopped.clone())))
+        .collect();
+    drop(stopped);
 
     wait_for_the_end().await;
     tracing::info!("shutting down");
     front.drain();
     let _ = stop.send(true);
     let drained = tokio::select! {
-        drained = served => drained.unwrap_or(false),
+        drained = join_all(served) => drained.into_iter().all(|drained| drained.unwrap_or(false)),
         () = wait_for_the_end() => false,
     };
     if !drained {
@@ -205,17 +224,26 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// Says on standard output where it listens, and how to get in if that is new. A closed output is nobody's business.
-fn announce(listener: &TcpListener, tls: bool, live: &Live, made: Option<&Path>) {
+fn announce(listeners: &[Listener], tls: bool, live: &Live, made: Option<&Path>) {
     let config = live.load();
-    let address = listener.local_addr().unwrap_or(config.server.listen);
-    let url = format!("{}://{address}", if tls { "https" } else { "http" });
+    let urls: Vec<String> = listeners
+        .iter()
+        .map(|listener| match listener {
+            Listener::Tcp(_) => format!("{}://{listener}", if tls { "https" } else { "http" }),
+            Listener::Unix(..) => listener.to_string(),
+        })
+        .collect();
     let mut out = std::io::stdout().lock();
     if let Some(path) = made {
         let path = path.display();
-        let _ =
-            writeln!(out, "made an all-access token: {path}\ntry it: curl -u \":$(cat {path})\" '{url}/query?q=SHOW+DATABASES'");
+        let _ = writeln!(out, "made an all-access token: {path}");
+        if let Some(url) = urls.iter().find(|url| url.starts_with("http")) {
+            let _ = writeln!(out, "try it: curl -u \":$(cat {path})\" '{url}/query?q=SHOW+DATABASES'");
+        }
     }
-    let _ = writeln!(out, "listening on {url}");
+    for url in &urls {
+        let _ = writeln!(out, "listening on {url}");
+        tracing::info!(%url, profile = ?config.compat.profile, auth = ?config.auth.mode, "listening");
+    }
     let _ = out.flush();
-    tracing::info!(%url, profile = ?config.compat.profile, auth = ?config.auth.mode, "listening");
 }

@@ -31,9 +31,9 @@ const IDLE_CONNECTIONS: usize = 128;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Makes a client. The system's roots are read only where TLS is spoken and no `tls` is given: they cost time, and a container without
-/// any must still reach a plain upstream.
-pub(super) fn client(https: bool, tls: Option<ClientConfig>, connect_timeout: Duration) -> Result<Client, Error> {
+/// Makes a client. Without `tls` nobody is trusted: reading the system's roots costs time, and a container without any must still reach a plain
+/// upstream.
+pub(super) fn client(tls: Option<ClientConfig>, connect_timeout: Duration) -> Result<Client, Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -42,13 +42,10 @@ pub(super) fn client(https: bool, tls: Option<ClientConfig>, connect_timeout: Du
     tcp.set_connect_timeout(Some(connect_timeout));
 
     let builder = HttpsConnectorBuilder::new();
-    let builder = match tls {
-        Some(config) => builder.with_tls_config(config),
-        None if https => builder
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-            .map_err(|error| Error::internal(format!("the system's TLS roots can't be read: {error}")))?,
-        None => builder.with_tls_config(without_roots()?),
-    };
+    let builder = builder.with_tls_config(match tls {
+        Some(config) => config,
+        None => without_roots()?,
+    });
     let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(tcp);
 
     Ok(Pooled::builder(TokioExecutor::new())

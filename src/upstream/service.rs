@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::AUTHORIZATION, request::Parts};
 use http_body_util::{BodyExt, Limited};
@@ -65,7 +65,8 @@ pub(super) struct Inner {
     max_open: usize,
     /// Bytes that a body may have once it is unpacked.
     pub(super) unpacked: u64,
-    client: Client,
+    client: ArcSwap<Client>,
+    https: bool,
 }
 
 /// One address.
@@ -128,7 +129,14 @@ impl Upstream {
             .collect::<Result<Box<[_]>, Error>>()?;
         let authorization = config.token.as_ref().map(|token| authorization(config.api, token)).transpose()?;
         let authorization = ArcSwapOption::from_pointee(authorization);
-        let client = client(endpoints.iter().any(|endpoint| endpoint.base.is_https()), tls, config.connect_timeout)?;
+        let https = endpoints.iter().any(|endpoint| endpoint.base.is_https());
+        let tls = match (tls, &config.tls) {
+            (Some(tls), _) => Some(tls),
+            (None, Some(tls)) => Some(super::tls::load(tls)?),
+            (None, None) if https => Some(super::tls::load(&config::UpstreamTls::default())?),
+            (None, None) => None,
+        };
+        let client = client(tls, config.connect_timeout)?;
         Ok(Self(Arc::new(Inner {
             endpoints,
             api: config.api,
@@ -147,7 +155,8 @@ impl Upstream {
             open: AtomicUsize::new(0),
             max_open: config.max_requests,
             unpacked: limits.decompressed,
-            client,
+            client: ArcSwap::from_pointee(client),
+            https,
         })))
     }
 
@@ -158,6 +167,17 @@ impl Upstream {
     pub fn set_token(&self, token: Option<&Secret>) -> Result<(), Error> {
         let value = token.map(|token| authorization(self.0.api, token)).transpose()?;
         self.0.authorization.store(value.map(Arc::new));
+        Ok(())
+    }
+
+    /// Reads the certificates again, when TLS is spoken and files are configured for it. Connections that are in use keep theirs.
+    ///
+    /// # Errors
+    /// When they can't be used: the old ones stay.
+    pub fn reload_tls(&self, config: &config::Upstream) -> Result<(), Error> {
+        if let Some(tls) = config.tls.as_ref().filter(|_| self.0.https) {
+            self.0.client.store(Arc::new(client(Some(super::tls::load(tls)?), config.connect_timeout)?));
+        }
         Ok(())
     }
 
@@ -314,7 +334,8 @@ impl Inner {
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = endpoint.base.join(&parts.uri)?;
         *request.headers_mut() = parts.headers.clone();
-        patiently(pin!(self.client.request(request)), source, patience).await
+        let reply = self.client.load().request(request);
+        patiently(pin!(reply), source, patience).await
     }
 
     /// The endpoint to ask next.
@@ -367,7 +388,8 @@ impl Inner {
             if let Some(value) = &*self.authorization.load() {
                 request.headers_mut().insert(AUTHORIZATION, HeaderValue::clone(value));
             }
-            let answer = tokio::time::timeout(self.times.connect, self.client.request(request)).await.ok()?.ok()?;
+            let answer = self.client.load().request(request);
+            let answer = tokio::time::timeout(self.times.connect, answer).await.ok()?.ok()?;
             (!answer.status().is_server_error()).then_some(())
         };
         let healthy = healthy.await.is_some();

@@ -34,6 +34,7 @@ pub(crate) struct Builder {
     config: String,
     env: Vec<(String, String)>,
     dir: Option<PathBuf>,
+    also: Option<String>,
 }
 
 impl Builder {
@@ -41,6 +42,12 @@ impl Builder {
     pub(crate) fn server(mut self, lines: &str) -> Self {
         self.server.push_str(lines);
         self.server.push('\n');
+        self
+    }
+
+    /// Another place to listen on.
+    pub(crate) fn also_listen(mut self, listen: &str) -> Self {
+        self.also = Some(listen.to_owned());
         self
     }
 
@@ -212,8 +219,12 @@ impl TestServer {
     }
 
     fn write_config(&self) {
-        let Builder { server, config, .. } = &self.builder;
-        let text = format!("[server]\nlisten = \"127.0.0.1:{}\"\n{server}\n{config}", self.listen);
+        let Builder { server, config, also, .. } = &self.builder;
+        let listen = match also {
+            Some(also) => format!("[\"127.0.0.1:{}\", \"{also}\"]", self.listen),
+            None => format!("\"127.0.0.1:{}\"", self.listen),
+        };
+        let text = format!("[server]\nlisten = {listen}\n{server}\n{config}");
         fs::write(self.dir.join("proxy.toml"), text).expect("a configuration");
     }
 

@@ -186,7 +186,14 @@ fn templates_keep_databases_apart() {
 
 #[test]
 fn addresses() {
-    assert_eq!(config("[server]\nlisten = \"localhost:1234\"\n").server.listen, SocketAddr::from(([127, 0, 0, 1], 1234)));
+    assert_eq!(
+        config("[server]\nlisten = \"localhost:1234\"\n").server.listen,
+        [Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 1234)))]
+    );
+    let several = config("[server]\nlisten = [\"127.0.0.1:1\", \"unix:/run/v1shim.sock\"]\n").server.listen;
+    assert_eq!(several[1], Listen::Unix("/run/v1shim.sock".into()));
+    refused("[server]\nlisten = []\n", &["line 2: server.listen: an empty list"]);
+    refused("[server]\nlisten = [\"unix:/a\", \"unix:/a\"]\n", &["line 2: server.listen: \"unix:/a\" stands twice"]);
     for listen in ["8086", "example.org:80", "127.0.0.1", "127.0.0.1:99999"] {
         refused(&format!("[server]\nlisten = \"{listen}\"\n"), &["line 2: server.listen: expected an address such as"]);
     }
