@@ -1,5 +1,8 @@
 //! All integration tests, in one binary: one link instead of many.
 
+/// Statements that change something, through the program.
+#[cfg(all(feature = "server", feature = "embedded"))]
+mod change;
 /// `proxy.toml` says the truth.
 #[cfg(feature = "server")]
 mod config;

@@ -381,7 +381,7 @@ impl Known {
     fn mapping(database: &str, rp: &str, default: bool) -> Mapping {
         let bucket = format!("{database}/{rp}").into();
         let retention = (rp == "week").then(|| std::time::Duration::from_secs(7 * 86400));
-        Mapping { database: database.into(), retention_policy: rp.into(), bucket, default, retention }
+        Mapping { database: database.into(), retention_policy: rp.into(), bucket, default, retention, ..Mapping::default() }
     }
 }
 

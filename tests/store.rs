@@ -1,5 +1,6 @@
 //! The embedded store: durability, types, merging of memory and files, and its native front.
 
+mod delete;
 mod fake;
 mod front;
 mod model;
@@ -9,7 +10,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use arrow_array::{Array, cast::AsArray, types::*};
 use v1shim::{
     config,
-    embedded::{Engine, Outcome, Scan, Tables, Write},
+    embedded::{Engine, Outcome, Query, Scan, Tables, Write},
     error::{Error, Kind},
     lineprotocol::Unit,
     types::Precision,
@@ -54,6 +55,24 @@ async fn write(engine: &Engine, body: impl Into<Vec<u8>>) -> Result<Outcome, Err
 
 async fn written(engine: &Engine, body: &str) {
     assert_eq!(write(engine, body).await.unwrap(), Outcome::Written, "{body}");
+}
+
+/// Runs a statement that has no answer.
+async fn ask(engine: &Engine, q: &str) -> Result<(), Error> {
+    let query = Query {
+        bucket: Some("b/autogen".into()),
+        q: q.into(),
+        params: v1shim::influxql::Params::default(),
+        access: Arc::new(v1shim::access::Access::All),
+        siblings: std::collections::BTreeMap::new(),
+        timeout: Duration::from_secs(30),
+        memory: 64 << 20,
+    };
+    let mut reply = engine.query(query).await?;
+    while let Some(batch) = futures_util::StreamExt::next(&mut reply).await {
+        assert_eq!(batch?.num_rows(), 0);
+    }
+    Ok(())
 }
 
 /// The error phrase of a write that was refused in part or as a whole.

@@ -502,6 +502,7 @@ fn dbrp(root: &mut Section<'_, '_>, profile: Profile) -> Dbrp {
             retention_policy: retention_policy.into(),
             bucket: bucket.into(),
             retention: None,
+            ..Mapping::default()
         });
     }
     Dbrp { mappings: mappings.into(), template, template_rp, auto_create }

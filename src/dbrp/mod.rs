@@ -24,7 +24,7 @@ pub use table::Table;
 use crate::{error::Error, types::BoxFuture};
 
 /// One row of the mapping.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Mapping {
     /// v1's database.
     pub database: Box<str>,
@@ -36,6 +36,10 @@ pub struct Mapping {
     pub default: bool,
     /// How long the bucket keeps its points, when known; `None` is "unknown or for ever".
     pub retention: Option<std::time::Duration>,
+    /// 1.x's shard group duration, when known.
+    pub shard: Option<std::time::Duration>,
+    /// 1.x's replication factor, when known.
+    pub replicas: Option<u64>,
 }
 
 /// Buckets and mappings that the service below keeps. Answers that need no waiting should come back at once.
@@ -54,6 +58,9 @@ pub trait Catalog: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// When the service below refuses or can't be asked.
     fn create<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>>;
+
+    /// A statement has made, changed or dropped databases or retention policies below: what is remembered of them may be wrong.
+    fn changed(&self) {}
 
     /// Everything it keeps, for `SHOW DATABASES` and `SHOW RETENTION POLICIES`, virtual mappings of buckets by their name included.
     ///

@@ -15,7 +15,7 @@ fn mapping(database: &str, retention_policy: &str, bucket: &str, default: bool) 
         retention_policy: retention_policy.into(),
         bucket: bucket.into(),
         default,
-        retention: None,
+        ..Mapping::default()
     }
 }
 

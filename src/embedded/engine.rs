@@ -11,14 +11,13 @@ use tokio::{runtime::Handle, sync::Semaphore, task};
 
 use super::{
     Tables,
-    batch::{self, Batch},
     catalog::{Bucket, Catalog},
+    delete::{Entry, settle::Settler},
     flush::{Flusher, Gauge},
     ingest::{self, Parsed},
     listing::Counters,
     memory_of,
     parquet::{DataFile, Files},
-    partition,
     query::MemoryPool,
     scan::Snapshot,
     schema::Types,
@@ -39,9 +38,10 @@ pub(super) struct Inner {
     pub(super) memory: Arc<Mutex<super::buffer::Memory>>,
     /// Also says in which order writes go into the log: whoever holds it is the next.
     types: Mutex<Types>,
-    log: Arc<Log<Batch>>,
+    log: Arc<Log<Entry>>,
     pub(super) gauge: Arc<Gauge>,
     flusher: Flusher,
+    pub(super) settler: Arc<Settler>,
     pub(super) files: Files,
     pub(super) pool: MemoryPool,
     pub(super) queries: Arc<Semaphore>,
@@ -146,17 +146,22 @@ impl Engine {
             for field in &file.fields {
                 types.fix(file.bucket, &file.table, (file.start, file.end), &field.name, field.field_type);
             }
-            memory.add_file(Arc::new(DataFile::new(file)));
+            memory.add_file(&Arc::new(DataFile::new(file)));
         }
+        let mut deletes = Vec::new();
         let next = wal::recover(&*dir, loaded.first_segment, |_, frame| {
-            if frame.kind != batch::KIND {
-                return Err(format!("frame kind {} is not known", frame.kind));
-            }
-            let batch = Batch::decode(frame.payload).ok_or("its points make no sense, though the checksum is right")?;
-            // A bucket that has been removed since.
-            if catalog.bucket_by_id(batch.bucket).is_some() {
-                types.replay(&batch);
-                memory.apply(&batch);
+            let entry = Entry::decode(frame.kind, frame.payload)?;
+            // Not of a bucket that has been removed since.
+            if catalog.bucket_by_id(entry.bucket()).is_some() {
+                match &entry {
+                    Entry::Points(batch) => types.replay(batch),
+                    Entry::Forget(forget) => types.forget_table(forget.bucket, &forget.table),
+                    Entry::Delete(_) => {}
+                }
+                apply(&mut memory, &entry);
+                if let Entry::Delete(delete) = entry {
+                    deletes.push(delete);
+                }
             }
             Ok(())
         })?;
@@ -166,8 +171,20 @@ impl Engine {
         gauge.set(memory_of(&memory).bytes());
         let sink = Applier { memory: Arc::clone(&memory), gauge: Arc::clone(&gauge) };
         let log = Arc::new(Log::start(Arc::clone(&dir), next, sink)?);
-        let flusher =
-            Flusher::start(Arc::clone(&log), dir, Arc::clone(&memory), Arc::clone(&catalog), files.clone(), Arc::clone(&gauge))?;
+        let settler = Arc::new(Settler::new(Arc::clone(&memory), Arc::clone(&catalog), files.clone()));
+        let settled = deletes.iter().try_for_each(|delete| settler.carry_out(delete)).and_then(|()| settler.settle(&|| false));
+        if let Err(error) = settled {
+            tracing::warn!(%error, "files can't be written without what is deleted; trying again later");
+        }
+        let flusher = Flusher::start(
+            Arc::clone(&log),
+            dir,
+            Arc::clone(&memory),
+            Arc::clone(&catalog),
+            files.clone(),
+            Arc::clone(&gauge),
+            Arc::clone(&settler),
+        )?;
         let bodies = usize::try_from(limits.decompressed).unwrap_or(usize::MAX).max(64 << 20) / BODY_UNIT;
         let body_permits = u32::try_from(bodies).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
         Ok(Self(Arc::new(Inner {
@@ -177,6 +194,7 @@ impl Engine {
             log,
             gauge,
             flusher,
+            settler,
             files,
             pool: MemoryPool::new(limits.query_memory.saturating_mul(2)),
             queries: Arc::new(Semaphore::new(limits.concurrent_queries.clamp(1, Semaphore::MAX_PERMITS))),
@@ -239,7 +257,7 @@ impl Engine {
         now: i64,
         accept_partial: bool,
     ) -> Result<(Option<tokio::sync::oneshot::Receiver<Result<(), Error>>>, Option<super::Rejected>), Error> {
-        let shard = i64::try_from(partition::shard_duration(bucket.retention).as_nanos()).unwrap_or(i64::MAX);
+        let shard = i64::try_from(bucket.shard().as_nanos()).unwrap_or(i64::MAX);
         let earliest = ingest::earliest(bucket.retention, now);
         let mut batch = std::mem::take(&mut parsed.batch);
         let mut types = self.types();
@@ -254,7 +272,7 @@ impl Engine {
         batch.leave_out(refused.iter().map(|refused| refused.index));
         self.0.counters.wrote(batch.points.len(), refused.len());
         let written = !batch.points.is_empty();
-        let done = if written { Some(self.0.log.append(batch)?) } else { None };
+        let done = if written { Some(self.0.log.append(Entry::Points(batch))?) } else { None };
         drop(types);
         Ok((done, parsed.report(body, &refused, written)))
     }
@@ -302,13 +320,34 @@ impl Engine {
 
     /// Removes a bucket with everything in it. Blocks.
     pub(super) fn remove_bucket(&self, id: u64) -> Result<(), Error> {
-        let files = self.0.catalog.delete_bucket(id)?;
-        self.types().forget(id);
-        memory_of(&self.0.memory).forget(id);
-        for file in files {
-            self.0.files.remove(&file.path);
-        }
+        self.0.catalog.delete_bucket(id)?;
+        self.forget_bucket(id);
         Ok(())
+    }
+
+    /// Forgets a bucket that the catalog doesn't know any more. Its files go as soon as nobody reads them. Blocks.
+    pub(super) fn forget_bucket(&self, id: u64) {
+        self.types().forget(id);
+        let files = memory_of(&self.0.memory).forget(id);
+        self.0.files.bury(files);
+    }
+
+    /// Appends what isn't points to the log; returns when it is on disk and seen.
+    pub(super) async fn submit_change(&self, entry: Entry) -> Result<(), Error> {
+        let done = {
+            // As for writes: the order of what is known about types is that of the log.
+            let mut types = self.types();
+            let forget = match &entry {
+                Entry::Forget(forget) => Some((forget.bucket, forget.table.clone())),
+                _ => None,
+            };
+            let done = self.0.log.append(entry)?;
+            if let Some((bucket, table)) = forget {
+                types.forget_table(bucket, &table);
+            }
+            done
+        };
+        done.await.unwrap_or_else(|_| Err(unavailable("the store can't take writes right now")))
     }
 
     fn types(&self) -> MutexGuard<'_, Types> {
@@ -328,18 +367,30 @@ struct Applier {
     gauge: Arc<Gauge>,
 }
 
-impl Sink<Batch> for Applier {
-    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) -> u8 {
+impl Sink<Entry> for Applier {
+    fn encode(&self, entry: &Entry, out: &mut Vec<u8>) -> u8 {
         let before = out.len();
-        batch.encode(out);
+        let kind = entry.encode(out);
         self.gauge.logged(out.len() - before);
-        batch::KIND
+        kind
     }
 
-    fn apply(&mut self, batch: Batch) {
+    fn apply(&mut self, entry: Entry) {
         let mut memory = memory_of(&self.memory);
-        memory.apply(&batch);
+        apply(&mut memory, &entry);
         self.gauge.set(memory.bytes());
+        if !matches!(entry, Entry::Points(_)) {
+            // Whoever asked for it may have gone away: files are settled all the same.
+            self.gauge.ask();
+        }
+    }
+}
+
+fn apply(memory: &mut super::buffer::Memory, entry: &Entry) {
+    match entry {
+        Entry::Points(batch) => memory.apply(batch),
+        Entry::Delete(delete) => memory.delete(delete),
+        Entry::Forget(forget) => memory.forget_table(forget),
     }
 }
 

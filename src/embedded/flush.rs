@@ -14,9 +14,9 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    batch::Batch,
     buffer::{Flush, Memory},
     catalog::{Catalog, FileRecord},
+    delete::{Entry, settle::Settler},
     engine::unavailable,
     memory_of,
     parquet::{DataFile, Files},
@@ -88,7 +88,8 @@ impl Gauge {
         self.held.load(Ordering::Acquire) > self.limit / 2 || self.logged.load(Ordering::Relaxed) > LOG_BYTES
     }
 
-    fn ask(&self) {
+    /// Wakes the thread.
+    pub(super) fn ask(&self) {
         let mut due = self.due();
         if !*due {
             *due = true;
@@ -110,12 +111,13 @@ pub(super) struct Flusher {
 
 #[derive(Debug)]
 struct Work {
-    log: Arc<Log<Batch>>,
+    log: Arc<Log<Entry>>,
     dir: Arc<dyn LogDir>,
     memory: Arc<Mutex<Memory>>,
     catalog: Arc<Catalog>,
     files: Files,
     gauge: Arc<Gauge>,
+    settler: Arc<Settler>,
     /// One flush at a time.
     running: Mutex<()>,
     closed: std::sync::atomic::AtomicBool,
@@ -123,14 +125,16 @@ struct Work {
 
 impl Flusher {
     pub(super) fn start(
-        log: Arc<Log<Batch>>,
+        log: Arc<Log<Entry>>,
         dir: Arc<dyn LogDir>,
         memory: Arc<Mutex<Memory>>,
         catalog: Arc<Catalog>,
         files: Files,
         gauge: Arc<Gauge>,
+        settler: Arc<Settler>,
     ) -> Result<Self, Error> {
-        let work = Arc::new(Work { log, dir, memory, catalog, files, gauge, running: Mutex::new(()), closed: false.into() });
+        let work =
+            Arc::new(Work { log, dir, memory, catalog, files, gauge, settler, running: Mutex::new(()), closed: false.into() });
         let worker = Arc::clone(&work);
         let thread =
             std::thread::Builder::new().name("v1shim-flush".into()).spawn(move || worker.run()).map_err(Error::internal)?;
@@ -173,6 +177,9 @@ impl Work {
             }
             if self.is_closed() {
                 return;
+            }
+            if let Err(error) = self.settler.settle(&|| self.is_closed() || self.gauge.is_due()) {
+                tracing::warn!(%error, cause = error_cause(&error), "files can't be written without what is deleted; trying again later");
             }
             // What the log took is safe there, and it takes nothing more.
             if !self.gauge.is_due() || self.log.broken().is_some() {
@@ -218,7 +225,10 @@ impl Work {
         let gauge = Arc::clone(&self.gauge);
         self.log.cut(move |segment| {
             gauge.logged.store(0, Ordering::Relaxed);
-            let _ = sender.send((segment, memory_of(&memory).begin_flush()));
+            let mut memory = memory_of(&memory);
+            // What files say is only right together with the deletes in the log.
+            let segment = (!memory.is_unsettled()).then_some(segment);
+            let _ = sender.send((segment, memory.begin_flush()));
         });
         let (segment, parts) = receiver.recv().map_err(|_| unavailable("the log is closed"))?;
         let result = self.write(segment, &parts);
@@ -228,16 +238,22 @@ impl Work {
         result
     }
 
-    fn write(&self, segment: u64, parts: &[Flush]) -> Result<(), Error> {
+    fn write(&self, segment: Option<u64>, parts: &[Flush]) -> Result<(), Error> {
         let started = Instant::now();
-        let mut files: Vec<DataFile> = Vec::with_capacity(parts.len());
+        // None of those whose points are all deleted.
+        let mut written: Vec<Option<DataFile>> = Vec::with_capacity(parts.len());
         if !parts.is_empty() {
             let first = self.catalog.next_file(parts.len() as u64)?;
             for (seq, part) in (first..).zip(parts) {
-                match self.files.write(seq, (part.bucket, &part.table), (part.start, part.end), &part.run()) {
-                    Ok(file) => files.push(file),
+                let run = part.run();
+                if run.rows() == 0 {
+                    written.push(None);
+                    continue;
+                }
+                match self.files.write(seq, (part.bucket, &part.table), (part.start, part.end), &run) {
+                    Ok(file) => written.push(Some(file)),
                     Err(error) => {
-                        for file in files {
+                        for file in written.iter().flatten() {
                             self.files.remove(&file.record.path);
                         }
                         return Err(error);
@@ -245,24 +261,28 @@ impl Work {
                 }
             }
         }
-        let records: Vec<FileRecord> = files.iter().map(|file| file.record.clone()).collect();
+        let records: Vec<FileRecord> = written.iter().flatten().map(|file| file.record.clone()).collect();
         let bytes: u64 = records.iter().map(|record| record.bytes).sum();
         // Those of buckets that were removed meanwhile.
         let gone = self.catalog.add_files(&records, segment)?;
         {
             let mut memory = memory_of(&self.memory);
+            for (part, file) in parts.iter().zip(written) {
+                let file = file.filter(|file| !gone.contains(&file.record));
+                memory.flushed(part, file.map(Arc::new));
+            }
             for record in &gone {
                 memory.forget(record.bucket);
-            }
-            for (part, file) in parts.iter().zip(files) {
-                memory.flushed(part, Arc::new(file));
             }
             self.gauge.set(memory.bytes());
         }
         for record in gone {
             self.files.remove(&record.path);
         }
-        if let Err(error) = remove_before(&*self.dir, segment) {
+        self.files.reap();
+        if let Some(segment) = segment
+            && let Err(error) = remove_before(&*self.dir, segment)
+        {
             // They are removed at the next start, if not by the next flush.
             tracing::warn!(%error, "old log segments can't be removed");
         }

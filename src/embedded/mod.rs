@@ -11,6 +11,8 @@
 mod batch;
 mod buffer;
 mod catalog;
+mod change;
+mod delete;
 mod engine;
 mod flush;
 mod front;

@@ -2,12 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-/// An hour, in nanoseconds.
-const HOUR: i64 = 3_600_000_000_000;
-const DAY: i64 = 24 * HOUR;
-const WEEK: i64 = 7 * DAY;
-/// 1.x counts from the year 1, whose first day was a Monday; 1970 began on a Thursday.
-const WEEK_OFFSET: i64 = 3 * DAY;
+/// 1.x counts from the beginning of the year 1, so many nanoseconds before 1970. It was a Monday.
+const YEAR_1: i128 = 62_135_596_800_000_000_000;
 
 /// How long partitions of a bucket are, in nanoseconds, by its retention: 7 days for ever and from 180 days on, a day from two days on, an
 /// hour below (what `SHOW RETENTION POLICIES` of 1.x calls `shardGroupDuration`).
@@ -25,7 +21,7 @@ pub fn shard_duration(retention: Option<Duration>) -> Duration {
 /// The partition of this length that `time` falls into: start included, end not, cut at what 64 bits can say.
 pub(super) fn bounds(time: i64, shard: i64) -> (i64, i64) {
     let (time, shard) = (i128::from(time), i128::from(shard.max(1)));
-    let offset = if shard == i128::from(WEEK) { i128::from(WEEK_OFFSET) } else { 0 };
+    let offset = YEAR_1.rem_euclid(shard);
     let start = (time + offset).div_euclid(shard) * shard - offset;
     let clamp = |time: i128| i64::try_from(time).unwrap_or(if time < 0 { i64::MIN } else { i64::MAX });
     (clamp(start), clamp(start + shard))
@@ -60,6 +56,10 @@ pub(super) enum Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOUR: i64 = 3_600_000_000_000;
+    const DAY: i64 = 24 * HOUR;
+    const WEEK: i64 = 7 * DAY;
 
     #[test]
     fn lengths_are_those_of_1x() {

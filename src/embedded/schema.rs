@@ -73,6 +73,13 @@ impl Types {
         self.0.remove(&bucket);
     }
 
+    /// Forgets a measurement.
+    pub(super) fn forget_table(&mut self, bucket: u64, table: &str) {
+        if let Some(tables) = self.0.get_mut(&bucket) {
+            tables.remove(table);
+        }
+    }
+
     /// Fixes the types of a batch from the log.
     pub(super) fn replay(&mut self, batch: &Batch) {
         for point in &batch.points {

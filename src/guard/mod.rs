@@ -8,9 +8,11 @@
 //! 3. Nothing of a query with a refused statement is executed. In `serverless` the query is 400 with the statement's number; in `v1` the
 //!    statement's result carries the error, and all others `not executed`.
 //! 4. A query that can't be parsed is 400 with 1.x's message, one without a statement 400 `missing required parameter "q"`.
-//! 5. What is forwarded though it changes something, and `SHOW` of what isn't any bucket's (users, queries, shards, …), needs all-access.
+//! 5. What is forwarded though it changes something needs all-access, and so does `SHOW` of what isn't any bucket's (users, queries, shards,
+//!    …). But who may write to a bucket may also delete there (`DELETE`, `DROP SERIES`, `DROP MEASUREMENT`) and be a `SELECT … INTO`'s target.
 //! 6. Native paths are guarded as well, so that they are no way around: InfluxQL of v3 follows the same policies (`ack` counts as `reject`:
-//!    there is no v1 answer to give), each bucket it names needs read, a write's bucket write, and any other path all-access.
+//!    there is no v1 answer to give), each bucket it names needs read, or write where it deletes or writes, a write's bucket write, and any
+//!    other path all-access.
 //!
 //! The buckets of v1 queries and writes are judged where they are resolved, see [`dbrp`](crate::dbrp).
 //!

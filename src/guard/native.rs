@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     influxql::{
         Statement, StatementKind,
-        ast::{Ident, Measurement, ShowKind},
+        ast::{Ident, Measurement, ShowKind, Target},
         visit::{Visitor, walk},
     },
 };
@@ -35,20 +35,28 @@ pub(super) fn permit(native: &Native, path: &str, identity: &Identity, config: &
                     return Err(Error::invalid(refusal(index, verb)).in_statement(index));
                 }
                 authorize(index, statement, identity)?;
-                readable(bucket.as_deref(), statement, identity)?;
+                buckets(bucket.as_deref(), statement, identity)?;
             }
             Ok(())
         }
     }
 }
 
-/// Every bucket that a statement may reach has to be readable. In the native API names of databases are names of buckets.
-fn readable(bucket: Option<&str>, statement: &Statement, identity: &Identity) -> Result<(), Error> {
+/// Every bucket that a statement may reach has to be readable, or writable where it deletes or writes. In the native API names of databases
+/// are names of buckets.
+fn buckets(bucket: Option<&str>, statement: &Statement, identity: &Identity) -> Result<(), Error> {
     if matches!(*identity.access, Access::All) {
         return Ok(());
     }
-    let mut named = Named { bucket, found: Vec::new() };
+    if let StatementKind::Delete(_) | StatementKind::DropMeasurement(_) | StatementKind::DropSeries(_) = &statement.kind {
+        return match bucket {
+            Some(bucket) => require(identity, bucket, bucket, Permission::Write),
+            None => require_all(identity, "delete without naming a database"),
+        };
+    }
+    let mut named = Named { bucket, found: Vec::new(), written: Vec::new() };
     walk(statement, &mut named);
+    named.written.iter().try_for_each(|bucket| require(identity, bucket, bucket, Permission::Write))?;
     if let StatementKind::Show(show) = &statement.kind {
         if show.kind == ShowKind::Databases {
             return require_all(identity, "list all databases");
@@ -69,6 +77,7 @@ fn readable(bucket: Option<&str>, statement: &Statement, identity: &Identity) ->
 struct Named<'a> {
     bucket: Option<&'a str>,
     found: Vec<String>,
+    written: Vec<String>,
 }
 
 impl Named<'_> {
@@ -86,6 +95,13 @@ impl Named<'_> {
 }
 
 impl Visitor for Named<'_> {
+    fn target(&mut self, target: &Target) {
+        // Among what is read, to be found by the same names; then to what is written.
+        let read = self.found.len();
+        self.add(target.database.as_ref(), target.retention_policy.as_ref());
+        self.written.extend(self.found.drain(read..));
+    }
+
     fn measurement(&mut self, measurement: &Measurement) {
         self.add(measurement.database.as_ref(), measurement.retention_policy.as_ref());
     }

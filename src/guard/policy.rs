@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, Policy},
-    influxql::{Statement, StatementKind, Verb, ast::ShowKind, verbs},
+    influxql::{Statement, StatementKind, Verb, ast::ShowKind, verb, verbs},
     types::Profile,
 };
 
@@ -80,6 +80,12 @@ pub(super) fn privileged(statement: &Statement) -> Option<&'static str> {
             ShowKind::Users => Some("SHOW USERS"),
             _ => None,
         },
-        _ => verbs(statement).find(|&verb| verb != Verb::Explain).map(Verb::as_str),
+        // About what is in buckets: who may write to these may do it.
+        StatementKind::Delete(_)
+        | StatementKind::DropMeasurement(_)
+        | StatementKind::DropSeries(_)
+        | StatementKind::Explain(_)
+        | StatementKind::Select(_) => None,
+        _ => verb(statement).map(Verb::as_str),
     }
 }

@@ -9,14 +9,14 @@ use super::{
     users,
 };
 use crate::{
-    access::{Identity, Permission, require_all},
+    access::{Access, Identity, Permission, require, require_all},
     call::{Action, ApprovedStatement, Query},
     config::{self, Config},
     dbrp::{Mapping, Resolver},
     error::{Error, Kind},
     influxql::{
         Statement, StatementKind,
-        ast::{Limits4, OnAll, Select, Show, ShowKind},
+        ast::{Ident, Limits4, NamedOn, OnAll, RetentionPolicySpec, Select, Show, ShowKind},
         is_read_only,
     },
     native::{Api, Target},
@@ -45,6 +45,8 @@ pub(super) enum Work {
     Ask(Box<Ask>),
     /// `SHOW MEASUREMENTS` of several retention policies: each is asked.
     Measurements(Box<Measurements>),
+    /// The service below is asked several times, for answers that say nothing but that it is done.
+    Each(Vec<Ask>),
 }
 
 /// What the service below is asked.
@@ -199,8 +201,12 @@ impl Planner<'_> {
                 self.require_all()?;
                 Ok(Work::Nothing)
             }
+            Need::Database(db) => self.database(statement, &db).await,
             Need::Everything => {
                 self.require_all()?;
+                if let Some(work) = self.configured(&statement.kind) {
+                    return Ok(work);
+                }
                 let bucket = match defaults.db {
                     Some(db) => self.resolver.resolve(db, defaults.rp).await?.bucket().unwrap_or_default().into(),
                     None => "".into(),
@@ -279,6 +285,58 @@ impl Planner<'_> {
         Ok(siblings)
     }
 
+    /// Asks every bucket of a database, one after the other.
+    async fn database(&self, statement: &Statement, db: &str) -> Result<Work, Error> {
+        let rows = self.resolver.list(&Access::All).await?;
+        let mut buckets: Vec<Box<str>> = rows.into_iter().filter(|row| &*row.database == db).map(|row| row.bucket).collect();
+        if buckets.is_empty() {
+            // Its name may be made by template; what isn't there isn't made for this.
+            let resolver = Resolver { auto_create: false, ..self.resolver };
+            match resolver.for_write(self.identity, db, None).await {
+                Ok(bucket) => buckets.push(bucket),
+                Err(error) if self.profile == Profile::V1 && error.kind() == Kind::NotFound => {
+                    return Ok(Work::Fail(format!("database not found: {db}")));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        buckets.sort_unstable();
+        buckets.dedup();
+        for bucket in &buckets {
+            require(self.identity, bucket, db, Permission::Write)?;
+        }
+        let ask = |bucket| Ask { bucket, database: db.into(), siblings: BTreeMap::new(), statement: statement.clone() };
+        Ok(Work::Each(buckets.into_iter().map(ask).collect()))
+    }
+
+    /// What becomes of a statement that would change what the configuration says.
+    fn configured(&self, kind: &StatementKind) -> Option<Work> {
+        let table = self.resolver.table;
+        let mapped = |db: &Ident| !table.database(&db.name).is_empty();
+        let policy = |db: &Ident, name: &Ident| table.get(&db.name, Some(&name.name)).is_some();
+        let fail = |what: String| Some(Work::Fail(format!("{what} by the configuration ([[dbrp]])")));
+        match kind {
+            StatementKind::CreateDatabase(create) if mapped(&create.name) => match create.with {
+                None => Some(Work::Nothing),
+                Some(_) => fail(format!("database {:?} is mapped", create.name.name)),
+            },
+            StatementKind::DropDatabase(db) if mapped(db) => fail(format!("database {:?} is mapped", db.name)),
+            StatementKind::DropRetentionPolicy(NamedOn { name, database })
+            | StatementKind::AlterRetentionPolicy(RetentionPolicySpec { name, database, .. })
+            | StatementKind::CreateRetentionPolicy(RetentionPolicySpec { name, database, .. })
+                if policy(database, name) =>
+            {
+                fail(format!("retention policy {:?} of database {:?} is mapped", name.name, database.name))
+            }
+            StatementKind::AlterRetentionPolicy(spec) | StatementKind::CreateRetentionPolicy(spec)
+                if spec.default && table.get(&spec.database.name, None).is_some() =>
+            {
+                fail(format!("the default retention policy of database {:?} is set", spec.database.name))
+            }
+            _ => None,
+        }
+    }
+
     /// 1.x's words for a place that isn't there; unlike those for a write they have no quotes.
     async fn missing(&self, place: &Place) -> Result<String, Error> {
         Ok(match &place.rp {
@@ -300,7 +358,11 @@ impl Planner<'_> {
         for place in places {
             let found = match place.permission {
                 Permission::Read => self.resolver.for_read(self.identity, &place.db, place.rp.as_deref()).await,
-                Permission::Write => self.resolver.for_write(self.identity, &place.db, place.rp.as_deref()).await,
+                // No statement makes a database that it writes to.
+                Permission::Write => {
+                    let resolver = Resolver { auto_create: false, ..self.resolver };
+                    resolver.for_write(self.identity, &place.db, place.rp.as_deref()).await
+                }
             };
             match found {
                 Ok(bucket) => buckets.push(bucket),

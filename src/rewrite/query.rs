@@ -20,7 +20,7 @@ use crate::{
     call::{Format, Output},
     config::Config,
     error::{Error, Kind},
-    influxql::{StatementKind, ast::ShowKind},
+    influxql::{StatementKind, Verb, ast::ShowKind, verb},
     native::{self, Api, Operation, QueryInfluxql, ReplyFormat},
     respond::{self, Batch, Event, FieldsAndTags, Reply, Writer},
     service::NativeService,
@@ -122,7 +122,14 @@ where
         } else {
             None
         };
-        let body = self.reply(ask, &ask.statement.to_string()).await?;
+        let body = self.reply(ask, &ask.statement.to_string()).await;
+        if let Some(catalog) = &self.shared.catalog
+            && matches!(verb(&ask.statement), Some(Verb::Alter | Verb::Create | Verb::Drop))
+        {
+            // Whether it failed or not: some of it may have been done.
+            catalog.changed();
+        }
+        let body = body?;
         let reply = Reply::new(self.shared.target.reply, body, columns, has_time)?;
         let of_modules = matches!(&ask.statement.kind, StatementKind::Show(show) if matches!(show.kind, ShowKind::Stats(_) | ShowKind::Diagnostics(_)));
         if of_modules && self.shared.target.full_influxql {
@@ -153,6 +160,15 @@ where
         }
         let columns = ["name", "database", "retention policy"];
         Ok(Reply::Local(if rows.is_empty() { VecDeque::new() } else { show::table("measurements", &columns, rows) }))
+    }
+
+    /// Asks several times, until one fails. The replies are read to their ends: they may fail there.
+    async fn each(&mut self, asks: &[Ask]) -> Result<(), BoxError> {
+        for ask in asks {
+            let mut reply = self.ask(ask).await?;
+            while reply.next().await?.is_some() {}
+        }
+        Ok(())
     }
 
     /// Fields and tags of the measurements that this `FROM` names.
@@ -264,6 +280,10 @@ where
             },
             Work::Ask(ask) => match self.running.ask(&ask).await {
                 Ok(reply) => Ok(reply),
+                Err(error) => Err(in_result(error, id)?),
+            },
+            Work::Each(asks) => match self.running.each(&asks).await {
+                Ok(()) => Ok(Reply::Local(VecDeque::new())),
                 Err(error) => Err(in_result(error, id)?),
             },
         };

@@ -1,6 +1,6 @@
 //! `SHOW DATABASES` and `SHOW RETENTION POLICIES`, answered from the mapping: buckets have neither.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use crate::{
     dbrp::Mapping,
@@ -20,17 +20,13 @@ pub(super) fn databases(mappings: &[Mapping]) -> VecDeque<Event> {
 
 /// The retention policies of a database; none when there is no such database.
 pub(super) fn retention_policies(mappings: &[Mapping], database: &str) -> Option<VecDeque<Event>> {
-    let rows: Vec<Vec<Value>> = mappings
-        .iter()
-        .filter(|mapping| &*mapping.database == database)
-        .map(|mapping| policy(&mapping.retention_policy, mapping.retention, mapping.default))
-        .collect();
+    let rows: Vec<Vec<Value>> = mappings.iter().filter(|mapping| &*mapping.database == database).map(policy).collect();
     (!rows.is_empty()).then(|| policies(rows))
 }
 
 /// What a database has where nobody can be asked: 1.x's `autogen`.
 pub(super) fn autogen() -> VecDeque<Event> {
-    policies(vec![policy("autogen", None, true)])
+    policies(vec![policy(&Mapping { retention_policy: "autogen".into(), default: true, ..Mapping::default() })])
 }
 
 /// A series for each database, as 1.x has it even where there are no continuous queries: here there never are.
@@ -51,9 +47,12 @@ fn policies(rows: Vec<Vec<Value>>) -> VecDeque<Event> {
     table("", &["name", "duration", "shardGroupDuration", "replicaN", "default"], rows)
 }
 
-fn policy(name: &str, retention: Option<Duration>, default: bool) -> Vec<Value> {
-    let seconds = retention.map_or(0, |retention| retention.as_secs());
-    vec![text(name), text(&duration(seconds)), text(&duration(shard_group(seconds))), Value::Integer(1), Value::Boolean(default)]
+fn policy(mapping: &Mapping) -> Vec<Value> {
+    let seconds = mapping.retention.map_or(0, |retention| retention.as_secs());
+    let shard = mapping.shard.map_or_else(|| shard_group(seconds), |shard| shard.as_secs());
+    let replicas = mapping.replicas.map_or(1, |replicas| i64::try_from(replicas).unwrap_or(i64::MAX));
+    let name = text(&mapping.retention_policy);
+    vec![name, text(&duration(seconds)), text(&duration(shard)), Value::Integer(replicas), Value::Boolean(mapping.default)]
 }
 
 /// 1.x's shard group duration of a retention policy that doesn't say it.
@@ -61,7 +60,7 @@ const fn shard_group(retention: u64) -> u64 {
     match retention {
         0 => 7 * DAY,
         seconds if seconds < 2 * DAY => HOUR,
-        seconds if seconds <= 180 * DAY => DAY,
+        seconds if seconds < 180 * DAY => DAY,
         _ => 7 * DAY,
     }
 }
@@ -114,7 +113,7 @@ mod tests {
         }
         assert_eq!(shard_group(36 * HOUR), HOUR);
         assert_eq!(shard_group(2 * DAY), DAY);
-        assert_eq!(shard_group(200 * DAY), 7 * DAY);
+        assert_eq!((shard_group(179 * DAY), shard_group(180 * DAY)), (DAY, 7 * DAY));
     }
 
     #[test]
@@ -124,7 +123,7 @@ mod tests {
             retention_policy: rp.into(),
             bucket: format!("{database}/{rp}").into(),
             default: rp == "autogen",
-            retention: None,
+            ..Mapping::default()
         };
         let mappings = [mapping("a", "autogen"), mapping("a", "r"), mapping("b", "autogen")];
         let Some(Event::Rows(batch)) = databases(&mappings).pop_back() else { panic!() };

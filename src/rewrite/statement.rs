@@ -45,6 +45,9 @@ pub(super) enum Need {
     ContinuousQueries,
     /// There are no subscriptions; for somebody who may do everything.
     Subscriptions,
+    /// By the service below, from all buckets of a database, to which the caller has to be allowed to write: 1.x deletes in all retention
+    /// policies.
+    Database(Box<str>),
     /// By the service below, for somebody who may do everything; nothing is read that has a name.
     Everything,
     /// Nothing: it can't be done, for this reason.
@@ -58,8 +61,8 @@ pub(super) fn need(kind: &StatementKind, defaults: Defaults<'_>) -> Need {
         StatementKind::Explain(explain) => of_select(&explain.select, defaults),
         StatementKind::Show(show) => of_show(show, defaults),
         StatementKind::Delete(_) | StatementKind::DropSeries(_) | StatementKind::DropMeasurement(_) => match defaults.db {
-            Some(db) => Need::Places(vec![place(db, defaults.rp, Permission::Write)]),
-            None => Need::Nothing(NO_DATABASE),
+            Some(db) => Need::Database(db.into()),
+            None => Need::Nothing("database not found: "),
         },
         _ => Need::Everything,
     }
@@ -344,7 +347,8 @@ mod tests {
             ("SHOW USERS", None, None, "Users"),
             ("SHOW GRANTS FOR u", None, None, "Grants(\"u\")"),
             ("SHOW SHARDS", None, None, "Everything"),
-            ("DROP SERIES FROM m", Some("d"), None, "d/-!"),
+            ("DROP SERIES FROM m", Some("d"), Some("r"), "Database(\"d\")"),
+            ("DELETE FROM m", None, None, "Nothing(\"database not found: \")"),
             ("CREATE DATABASE x", Some("d"), None, "Everything"),
         ] {
             assert_eq!(places(text, db, rp), want, "{text}");

@@ -70,6 +70,7 @@ mod tests {
             bucket: format!("{database}/{rp}").into(),
             default: rp == "autogen",
             retention: None,
+            ..Mapping::default()
         };
         let mappings = [mapping("a", "autogen"), mapping("a", "r"), mapping("b", "autogen"), mapping("c", "autogen")];
         let Some(Event::Rows(batch)) = users(&auth).pop_back() else { panic!() };

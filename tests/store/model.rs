@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::{collection::vec, prelude::*, test_runner::Config};
 use v1shim::embedded::{Engine, Outcome, Scan, SeriesFilter};
 
-use super::{fields, open, rows, write};
+use super::{ask, fields, open, rows, write};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -13,6 +13,11 @@ enum Step {
     Write(Vec<(u8, i64, u8, i64)>),
     Flush,
     Restart,
+    /// Deletes a range, of one series or of all.
+    Delete(i64, i64, u8),
+    /// Drops the series.
+    DropSeries(u8),
+    DropMeasurement,
     /// Reads a range: from, to, the series, backwards.
     Read(i64, i64, u8, bool),
 }
@@ -29,6 +34,9 @@ fn step() -> impl Strategy<Value = Step> {
         5 => vec((0..5_u8, time(), 0..3_u8, any::<i64>()), 1..20).prop_map(Step::Write),
         2 => Just(Step::Flush),
         1 => Just(Step::Restart),
+        2 => (time(), time(), 0..6_u8).prop_map(|(from, to, series)| Step::Delete(from, to, series)),
+        1 => (0..5_u8).prop_map(Step::DropSeries),
+        1 => Just(Step::DropMeasurement),
         3 => (time(), time(), 0..6_u8, any::<bool>()).prop_map(|(from, to, series, back)| Step::Read(from, to, series, back)),
     ]
 }
@@ -95,6 +103,11 @@ async fn read(engine: &Engine, from: i64, to: i64, only: Option<u8>, descending:
     read.await.unwrap()
 }
 
+/// A condition that holds for this series alone.
+fn condition(series: u8) -> String {
+    tags(series).map(|(key, value)| format!("{key} = '{value}'")).join(" AND ")
+}
+
 async fn play(steps: Vec<Step>) {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = open(dir.path()).await;
@@ -115,6 +128,20 @@ async fn play(steps: Vec<Step>) {
                 drop(engine);
                 engine = open(dir.path()).await;
             }
+            Step::Delete(from, to, series) => {
+                let only = if series < 5 { format!(" AND {}", condition(series)) } else { String::new() };
+                ask(&engine, &format!("DELETE FROM m WHERE time >= {from} AND time <= {to}{only}")).await.unwrap();
+                let wanted = (series < 5).then(|| tags(series).map(|(_, value)| value));
+                model.retain(|(_, set, time), _| !(from..=to).contains(time) || wanted.is_some_and(|wanted| wanted != *set));
+            }
+            Step::DropSeries(series) => {
+                ask(&engine, &format!("DROP SERIES WHERE {}", condition(series))).await.unwrap();
+                model.retain(|(_, set, _), _| *set != tags(series).map(|(_, value)| value));
+            }
+            Step::DropMeasurement => {
+                ask(&engine, "DROP MEASUREMENT m").await.unwrap();
+                model.clear();
+            }
             Step::Read(from, to, series, descending) => {
                 let only = (series < 5).then_some(series);
                 assert_eq!(read(&engine, from, to, only, descending).await, expected(&model, from, to, only, descending));
@@ -122,15 +149,19 @@ async fn play(steps: Vec<Step>) {
         }
     }
     assert_eq!(read(&engine, i64::MIN, i64::MAX, None, false).await, expected(&model, i64::MIN, i64::MAX, None, false));
-    let series = tokio::task::spawn_blocking(move || {
-        engine.snapshot("b/autogen").unwrap().series("m", i64::MIN..=i64::MAX).unwrap().len()
+    let listed = tokio::task::spawn_blocking(move || {
+        let tables = engine.snapshot("b/autogen").unwrap();
+        let tags = tables.schema("m").map(|schema| schema.tags.clone()).unwrap_or_default();
+        (tables.series("m", i64::MIN..=i64::MAX).unwrap().len(), tags, tables.measurements().len())
     });
     let sets: std::collections::BTreeSet<_> = model.keys().map(|(_, set, _)| set).collect();
-    assert_eq!(series.await.unwrap(), sets.len());
+    let keys = ["a", "b"].into_iter().enumerate().filter(|(place, _)| sets.iter().any(|set| !set[*place].is_empty()));
+    let keys: Vec<Box<str>> = keys.map(|(_, key)| key.into()).collect();
+    assert_eq!(listed.await.unwrap(), (sets.len(), keys, usize::from(!sets.is_empty())));
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 24, max_shrink_iters: 200, ..Config::default() })]
+    #![proptest_config(Config { cases: 32, max_shrink_iters: 200, ..Config::default() })]
 
     #[test]
     fn the_store_has_what_a_map_has(steps in vec(step(), 1..25)) {

@@ -96,6 +96,12 @@ impl Active {
         (series, true)
     }
 
+    /// Shows all tags and fields to `tag` and `field`.
+    pub(super) fn columns(&self, tag: &mut dyn FnMut(&str), field: &mut dyn FnMut(&str, FieldType)) {
+        self.series.iter().flatten().for_each(|(key, _)| tag(key));
+        self.fields.iter().for_each(|(name, values)| field(name, values.field_type()));
+    }
+
     /// Sorts it; the last value for a series, time and field stays.
     pub(super) fn into_run(self) -> Run {
         let keys: BTreeSet<&str> = self.series.iter().flat_map(|tags| tags.iter().map(|(key, _)| &**key)).collect();

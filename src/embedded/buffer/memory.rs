@@ -11,6 +11,7 @@ use crate::{
         Schema,
         batch::{Batch, Point},
         catalog::FileRecord,
+        delete::Tombstone,
         parquet::DataFile,
     },
     lineprotocol::FieldType,
@@ -24,35 +25,50 @@ const MERGE_ROWS: usize = 1 << 17;
 /// Points of all buckets.
 #[derive(Debug, Default)]
 pub(in crate::embedded) struct Memory {
-    buckets: HashMap<u64, Bucket>,
+    pub(super) buckets: HashMap<u64, Bucket>,
     /// About how many bytes are held.
-    bytes: usize,
+    pub(super) bytes: usize,
+    /// Numbers of partitions given out.
+    numbers: u64,
+    /// Files of dropped measurements that the catalog still knows.
+    pub(super) dead: Vec<Arc<DataFile>>,
 }
 
 #[derive(Debug, Default)]
-struct Bucket {
-    tables: BTreeMap<Arc<str>, Table>,
+pub(super) struct Bucket {
+    pub(super) tables: BTreeMap<Arc<str>, Table>,
     /// What queries see, but for the tables in `dirty`.
-    view: Arc<BucketView>,
-    dirty: HashSet<Arc<str>>,
+    pub(super) view: Arc<BucketView>,
+    pub(super) dirty: HashSet<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    schema: Arc<Schema>,
-    partitions: BTreeMap<i64, Partition>,
+pub(super) struct Table {
+    pub(super) schema: Arc<Schema>,
+    pub(super) partitions: BTreeMap<i64, Partition>,
 }
 
 #[derive(Debug)]
-struct Partition {
-    end: i64,
-    active: Active,
+pub(super) struct Partition {
+    /// Of this partition and no later one in its place.
+    pub(super) number: u64,
+    pub(super) end: i64,
+    pub(super) active: Active,
     /// Older first.
-    pieces: Vec<Arc<Piece>>,
-    /// How many of them are being written to a file: these are left alone.
-    flushing: usize,
+    pub(super) pieces: Vec<Arc<Piece>>,
+    /// How many of them are being written to a file: these are not merged with others.
+    pub(super) flushing: usize,
+    /// What was deleted since the flush began, which writes these points all the same.
+    pub(super) deleted: Vec<Arc<Tombstone>>,
     /// By sequence.
-    files: Vec<Arc<DataFile>>,
+    pub(super) files: Vec<StoredFile>,
+}
+
+/// A file, and what is deleted of it.
+#[derive(Clone, Debug)]
+pub(in crate::embedded) struct StoredFile {
+    pub(in crate::embedded) file: Arc<DataFile>,
+    pub(in crate::embedded) deletes: Vec<Arc<Tombstone>>,
 }
 
 /// What a statement sees of a bucket.
@@ -75,7 +91,7 @@ pub(in crate::embedded) struct TableView {
 pub(in crate::embedded) struct PartitionView {
     pub(in crate::embedded) start: i64,
     pub(in crate::embedded) end: i64,
-    pub(in crate::embedded) files: Vec<Arc<DataFile>>,
+    pub(in crate::embedded) files: Vec<StoredFile>,
     pub(in crate::embedded) pieces: Vec<Arc<Piece>>,
 }
 
@@ -86,6 +102,7 @@ pub(in crate::embedded) struct Flush {
     pub(in crate::embedded) table: Arc<str>,
     pub(in crate::embedded) start: i64,
     pub(in crate::embedded) end: i64,
+    pub(super) number: u64,
     pieces: Vec<Arc<Piece>>,
 }
 
@@ -107,6 +124,7 @@ impl Memory {
 
     /// Adds the points of a batch.
     pub(in crate::embedded) fn apply(&mut self, batch: &Batch) {
+        let numbers = &mut self.numbers;
         let bucket = self.buckets.entry(batch.bucket).or_default();
         let mut rest = &*batch.points;
         while let Some(first) = rest.first() {
@@ -117,7 +135,7 @@ impl Memory {
             let (name, table) = bucket.table(batch.text(first.table));
             let Table { schema, partitions } = table;
             let (start, end) = batch.partitions[first.partition as usize];
-            let partition = partitions.entry(start).or_insert_with(|| Partition::new(end));
+            let partition = partitions.entry(start).or_insert_with(|| Partition::new(end, numbers));
             for point in points {
                 let before = partition.active.bytes();
                 if partition.active.push(batch, point) {
@@ -133,12 +151,14 @@ impl Memory {
     }
 
     /// Adds a file, at the start.
-    pub(in crate::embedded) fn add_file(&mut self, file: Arc<DataFile>) {
+    pub(in crate::embedded) fn add_file(&mut self, file: &Arc<DataFile>) {
         let record = &file.record;
+        let numbers = &mut self.numbers;
         let bucket = self.buckets.entry(record.bucket).or_default();
         let (name, table) = bucket.table(&record.table);
         learn_file(&mut table.schema, record);
-        table.partitions.entry(record.start).or_insert_with(|| Partition::new(record.end)).add(file);
+        let file = StoredFile { file: Arc::clone(file), deletes: Vec::new() };
+        table.partitions.entry(record.start).or_insert_with(|| Partition::new(record.end, numbers)).add(file);
         bucket.dirty.insert(name);
     }
 
@@ -148,8 +168,9 @@ impl Memory {
         if !bucket.dirty.is_empty() {
             let view = Arc::make_mut(&mut bucket.view);
             for name in bucket.dirty.drain() {
-                if let Some(table) = bucket.tables.get_mut(&name) {
-                    view.tables.insert(name, Arc::new(table.view()));
+                match bucket.tables.get_mut(&name) {
+                    Some(table) => drop(view.tables.insert(name, Arc::new(table.view()))),
+                    None => drop(view.tables.remove(&name)),
                 }
             }
         }
@@ -169,23 +190,33 @@ impl Memory {
                     partition.flushing = partition.pieces.len();
                     bucket.dirty.insert(Arc::clone(name));
                     let pieces = partition.pieces.clone();
-                    all.push(Flush { bucket: *id, table: Arc::clone(name), start: *start, end: partition.end, pieces });
+                    let (end, number) = (partition.end, partition.number);
+                    all.push(Flush { bucket: *id, table: Arc::clone(name), start: *start, end, number, pieces });
                 }
             }
         }
         all
     }
 
-    /// Replaces what was flushed by its file, in one step: a view has either the one or the other.
-    pub(in crate::embedded) fn flushed(&mut self, flush: &Flush, file: Arc<DataFile>) {
-        let Some(bucket) = self.buckets.get_mut(&flush.bucket) else { return };
-        let Some(table) = bucket.tables.get_mut(&flush.table) else { return };
-        let Some(partition) = table.partitions.get_mut(&flush.start) else { return };
+    /// Replaces what was flushed by its file, if it has any points, in one step: a view has either the one or the other. The file of a
+    /// measurement that was dropped meanwhile isn't wanted any more.
+    pub(in crate::embedded) fn flushed(&mut self, flush: &Flush, file: Option<Arc<DataFile>>) {
+        let partition = self.buckets.get_mut(&flush.bucket).and_then(|bucket| {
+            bucket.dirty.insert(Arc::clone(&flush.table));
+            bucket.tables.get_mut(&flush.table)?.partitions.get_mut(&flush.start)
+        });
+        let Some(partition) = partition.filter(|partition| partition.number == flush.number) else {
+            self.dead.extend(file);
+            return;
+        };
         let gone: usize = partition.pieces.drain(..partition.flushing).map(|piece| piece.bytes).sum();
         partition.flushing = 0;
         self.bytes = self.bytes.saturating_sub(gone);
-        bucket.dirty.insert(Arc::clone(&flush.table));
-        partition.add(file);
+        let deletes = std::mem::take(&mut partition.deleted);
+        match file {
+            Some(file) => partition.add(StoredFile { file, deletes }),
+            None => self.prune(flush.bucket, &flush.table),
+        }
     }
 
     /// Gives a flush up: everything is as before.
@@ -194,20 +225,24 @@ impl Memory {
             for table in bucket.tables.values_mut() {
                 for partition in table.partitions.values_mut() {
                     partition.flushing = 0;
+                    partition.deleted.clear();
                 }
             }
         }
     }
 
-    /// Forgets a bucket.
-    pub(in crate::embedded) fn forget(&mut self, bucket: u64) {
-        if let Some(bucket) = self.buckets.remove(&bucket) {
-            let partitions = bucket.tables.into_values().flat_map(|table| table.partitions.into_values());
-            let gone: usize = partitions
-                .map(|partition| partition.active.bytes() + partition.pieces.iter().map(|piece| piece.bytes).sum::<usize>())
-                .sum();
-            self.bytes = self.bytes.saturating_sub(gone);
-        }
+    /// Forgets a bucket; its files are left to the caller.
+    pub(in crate::embedded) fn forget(&mut self, bucket: u64) -> Vec<Arc<DataFile>> {
+        let Some(bucket) = self.buckets.remove(&bucket) else { return Vec::new() };
+        let partitions = bucket.tables.into_values().flat_map(|table| table.partitions.into_values());
+        partitions.flat_map(|partition| self.let_go(partition)).collect()
+    }
+
+    /// Gives the memory of a partition back; its files are left to the caller.
+    pub(super) fn let_go(&mut self, partition: Partition) -> Vec<Arc<DataFile>> {
+        let gone = partition.active.bytes() + partition.pieces.iter().map(|piece| piece.bytes).sum::<usize>();
+        self.bytes = self.bytes.saturating_sub(gone);
+        partition.files.into_iter().map(|stored| stored.file).collect()
     }
 }
 
@@ -242,17 +277,26 @@ impl Table {
 }
 
 impl Partition {
-    fn new(end: i64) -> Self {
-        Self { end, active: Active::default(), pieces: Vec::new(), flushing: 0, files: Vec::new() }
+    fn new(end: i64, numbers: &mut u64) -> Self {
+        *numbers += 1;
+        Self {
+            number: *numbers,
+            end,
+            active: Active::default(),
+            pieces: Vec::new(),
+            flushing: 0,
+            deleted: Vec::new(),
+            files: Vec::new(),
+        }
     }
 
-    fn add(&mut self, file: Arc<DataFile>) {
-        let place = self.files.partition_point(|there| there.record.seq < file.record.seq);
-        self.files.insert(place, file);
+    fn add(&mut self, stored: StoredFile) {
+        let place = self.files.partition_point(|there| there.file.record.seq < stored.file.record.seq);
+        self.files.insert(place, stored);
     }
 
     /// Makes the active part a piece, and merges pieces such that their sizes at least double from one to the one before.
-    fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         if self.active.rows() == 0 {
             return;
         }
@@ -278,7 +322,7 @@ fn learn(schema: &mut Arc<Schema>, batch: &Batch, point: &Point) {
     }
 }
 
-fn learn_file(schema: &mut Arc<Schema>, file: &FileRecord) {
+pub(super) fn learn_file(schema: &mut Arc<Schema>, file: &FileRecord) {
     for key in &file.tags {
         learn_tag(schema, key);
     }
@@ -287,13 +331,13 @@ fn learn_file(schema: &mut Arc<Schema>, file: &FileRecord) {
     }
 }
 
-fn learn_tag(schema: &mut Arc<Schema>, key: &str) {
+pub(super) fn learn_tag(schema: &mut Arc<Schema>, key: &str) {
     if let Err(place) = schema.tags.binary_search_by(|there| (**there).cmp(key)) {
         Arc::make_mut(schema).tags.insert(place, key.into());
     }
 }
 
-fn learn_field(schema: &mut Arc<Schema>, name: &str, field_type: FieldType) {
+pub(super) fn learn_field(schema: &mut Arc<Schema>, name: &str, field_type: FieldType) {
     match schema.fields.binary_search_by(|(there, _)| (**there).cmp(name)) {
         Ok(place) if schema.fields[place].1.contains(&field_type) => {}
         Ok(place) => {

@@ -6,12 +6,14 @@
 
 mod active;
 mod column;
+mod delete;
 mod memory;
 mod piece;
 mod run;
 
 pub(super) use column::{data_type, field_type, merge_times, overlay};
-pub(super) use memory::{BucketView, Flush, Memory, PartitionView};
+pub(super) use delete::Unsettled;
+pub(super) use memory::{BucketView, Flush, Memory, PartitionView, StoredFile};
 #[cfg(test)]
 pub(super) use run::RunField;
 pub(super) use run::{Run, Widener, widen};

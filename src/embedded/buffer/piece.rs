@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{active::Active, run::Run};
+use crate::{embedded::delete::Tombstone, lineprotocol::FieldType};
 
 /// Sealed points. Sorting them is left to the first who reads them, so that sealing is quick enough to be done under a lock.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(in crate::embedded) struct Piece {
 enum Source {
     Active(Box<Active>),
     Merged(Vec<Arc<Piece>>),
+    /// Without what is deleted.
+    Masked(Arc<Piece>, Arc<Tombstone>),
 }
 
 impl Piece {
@@ -46,6 +49,38 @@ impl Piece {
         self.rows
     }
 
+    /// The same without what is deleted.
+    pub(super) fn masked(piece: &Arc<Self>, delete: &Arc<Tombstone>) -> Self {
+        Self {
+            rows: piece.rows,
+            bytes: piece.bytes,
+            source: Mutex::new(Some(Source::Masked(Arc::clone(piece), Arc::clone(delete)))),
+            run: OnceLock::new(),
+        }
+    }
+
+    /// Whether it is known that it has no points.
+    pub(super) fn is_empty(&self) -> bool {
+        self.run.get().is_some_and(|run| run.rows() == 0)
+    }
+
+    /// Shows all tags and fields to `tag` and `field`. Before it is sorted there may be more tags than it has.
+    pub(super) fn columns(&self, tag: &mut dyn FnMut(&str), field: &mut dyn FnMut(&str, FieldType)) {
+        if self.run.get().is_none() {
+            let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*source {
+                Some(Source::Active(active)) => return active.columns(tag, field),
+                Some(Source::Merged(pieces)) => return pieces.iter().for_each(|piece| piece.columns(tag, field)),
+                Some(Source::Masked(piece, _)) => return piece.columns(tag, field),
+                // Somebody is sorting it.
+                None => {}
+            }
+        }
+        let run = self.run();
+        run.tags.iter().for_each(|key| tag(key));
+        run.fields.iter().for_each(|there| field(&there.name, there.field_type));
+    }
+
     /// Its points, sorted. The first call does the work, and others wait for it.
     pub(in crate::embedded) fn run(&self) -> Arc<Run> {
         let run = self.run.get_or_init(|| {
@@ -53,6 +88,7 @@ impl Piece {
             Arc::new(match source.expect("taken once, by the one who makes the run") {
                 Source::Active(active) => active.into_run(),
                 Source::Merged(pieces) => merge(&pieces),
+                Source::Masked(piece, delete) => piece.run().without(&delete),
             })
         });
         Arc::clone(run)

@@ -2,10 +2,14 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use arrow_array::{ArrayRef, Int64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array};
 
 use super::column;
-use crate::{embedded::TagSet, lineprotocol::FieldType};
+use crate::{
+    embedded::{SeriesBatch, TagSet, delete::Tombstone},
+    error::Error,
+    lineprotocol::FieldType,
+};
 
 /// A sorted run. Immutable, and cheap to cut: a series is a slice of every column.
 #[derive(Debug)]
@@ -37,6 +41,65 @@ impl Run {
 
     pub(in crate::embedded) fn rows(&self) -> usize {
         self.time.values().len()
+    }
+
+    /// The same without what is deleted. All fields stay, tags that no series has any more don't.
+    pub(super) fn without(&self, delete: &Tombstone) -> Self {
+        let mut keep = vec![true; self.rows()];
+        let (mut series, mut starts, mut left) = (Vec::new(), Vec::new(), 0);
+        for (set, bounds) in self.series.iter().zip(self.starts.windows(2)) {
+            let times = &self.time.values()[bounds[0]..bounds[1]];
+            let deleted = if delete.hits(&self.tags, set) { delete.rows(times) } else { 0..0 };
+            let rows = times.len() - deleted.len();
+            keep[bounds[0] + deleted.start..bounds[0] + deleted.end].fill(false);
+            if rows > 0 {
+                series.push(Arc::clone(set));
+                starts.push(left);
+                left += rows;
+            }
+        }
+        starts.push(left);
+        let keep = BooleanArray::from(keep);
+        let filter = |array: &dyn Array| arrow_select::filter::filter(array, &keep).expect("the mask is as long as the array");
+        let times = self.time.values().iter().zip(keep.values()).filter(|(_, keep)| *keep).map(|(time, _)| *time).collect();
+        let field = |field: &RunField| RunField { values: filter(&field.values), ..field.clone() };
+        let fields = self.fields.iter().map(field).collect();
+        let (tags, series) = narrow(&self.tags, series);
+        Self { tags, series, starts, time: column::times(times), fields }
+    }
+
+    /// Puts batches together, which come by series and time and have all these fields.
+    pub(in crate::embedded) fn collect(
+        tags: &[Box<str>],
+        fields: &[(Box<str>, FieldType)],
+        batches: &[SeriesBatch],
+    ) -> Result<Self, Error> {
+        let (mut series, mut starts, mut times) = (Vec::<TagSet>::new(), Vec::new(), Vec::new());
+        for batch in batches {
+            if series.last() != Some(&batch.tags) {
+                series.push(Arc::clone(&batch.tags));
+                starts.push(times.len());
+            }
+            times.extend_from_slice(batch.time.values());
+        }
+        starts.push(times.len());
+        let column = |(place, (name, field_type)): (usize, &(Box<str>, FieldType))| {
+            let parts = batches.iter().map(|batch| match &batch.fields[place] {
+                Some(values) => Arc::clone(values),
+                None => arrow_array::new_null_array(&super::data_type(*field_type), batch.time.len()),
+            });
+            let parts: Vec<ArrayRef> = parts.collect();
+            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            let values = if parts.is_empty() {
+                arrow_array::new_empty_array(&super::data_type(*field_type))
+            } else {
+                arrow_select::concat::concat(&parts).map_err(Error::internal)?
+            };
+            Ok(RunField { name: name.clone(), field_type: *field_type, values })
+        };
+        let fields = fields.iter().enumerate().map(column).collect::<Result<_, Error>>()?;
+        let (tags, series) = narrow(tags, series);
+        Ok(Self { tags, series, starts, time: column::times(times), fields })
     }
 
     /// Merges runs; where they have the same series and time, the later run's fields replace the earlier's.
@@ -87,6 +150,17 @@ impl Run {
             .collect();
         Self { tags, series, starts, time: column::times(times), fields }
     }
+}
+
+/// Leaves tags out that no series has.
+fn narrow(tags: &[Box<str>], series: Vec<TagSet>) -> (TagSet, Vec<TagSet>) {
+    let used = |place: &usize| series.iter().any(|set| !set[*place].is_empty());
+    let places: Vec<usize> = (0..tags.len()).filter(used).collect();
+    if places.len() == tags.len() {
+        return (tags.into(), series);
+    }
+    let pick = |all: &[Box<str>]| -> TagSet { places.iter().map(|place| all[*place].clone()).collect() };
+    (pick(tags), series.iter().map(|set| pick(set)).collect())
 }
 
 /// Compares tag sets over the same keys.

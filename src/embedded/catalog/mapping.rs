@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Bucket, Catalog, Index, MappingRecord, not_found, record::BucketRecord};
+use super::{Bucket, Catalog, Index, MappingRecord, Settings, not_found, record::BucketRecord};
 use crate::{
     dbrp::Mapping,
     error::{Error, Kind},
 };
 
-const AUTOGEN: &str = "autogen";
+pub(super) const AUTOGEN: &str = "autogen";
 
 /// What `PATCH` changes.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,8 @@ impl Catalog {
             return Ok(bucket);
         }
         let mut policies = self.first_policies(db, rp);
-        policies.push(NewPolicy { name: rp, default: rp == AUTOGEN && !self.index().has_default(db) });
+        let default = rp == AUTOGEN && !self.index().has_default(db);
+        policies.push(NewPolicy { name: rp, default, settings: None });
         self.add_policies(db, &policies)?;
         self.resolve(db, Some(rp)).ok_or_else(|| not_found("bucket not found"))
     }
@@ -78,18 +79,22 @@ impl Catalog {
     /// What a database starts with besides its first policy: 1.x's default one, unless it is that.
     fn first_policies(&self, db: &str, rp: &str) -> Vec<NewPolicy<'static>> {
         let new = rp != AUTOGEN && !self.index().has_database(db);
-        new.then_some(NewPolicy { name: AUTOGEN, default: true }).into_iter().collect()
+        new.then_some(NewPolicy { name: AUTOGEN, default: true, settings: None }).into_iter().collect()
     }
 
     /// Makes buckets and their mappings in one step. The caller holds the lock on changes.
-    fn add_policies(&self, db: &str, policies: &[NewPolicy<'_>]) -> Result<(), Error> {
+    pub(super) fn add_policies(&self, db: &str, policies: &[NewPolicy<'_>]) -> Result<(), Error> {
         if policies.is_empty() {
             return Ok(());
         }
         let made = self.store.change(|change| {
             let mut made = Vec::with_capacity(policies.len());
             for policy in policies {
-                let record = BucketRecord::new(&format!("{db}/{}", policy.name), None);
+                let name = format!("{db}/{}", policy.name);
+                let record = match &policy.settings {
+                    Some(settings) => BucketRecord::of(&name, settings),
+                    None => BucketRecord::new(&name, None),
+                };
                 let bucket = change.add_bucket(&record)?;
                 let mapping =
                     MappingRecord { database: db.into(), retention_policy: policy.name.into(), bucket, default: policy.default };
@@ -189,7 +194,7 @@ impl Catalog {
     }
 
     /// Makes a mapping its database's only default.
-    fn make_default(&self, id: u64) -> Result<(), Error> {
+    pub(super) fn make_default(&self, id: u64) -> Result<(), Error> {
         let changed: Vec<(u64, MappingRecord)> = {
             let index = self.index();
             let Some(database) = index.mappings.get(&id).map(|mapping| mapping.database.clone()) else { return Ok(()) };
@@ -233,14 +238,15 @@ impl Catalog {
 }
 
 /// A policy that is about to be made.
-struct NewPolicy<'a> {
-    name: &'a str,
-    default: bool,
+pub(super) struct NewPolicy<'a> {
+    pub(super) name: &'a str,
+    pub(super) default: bool,
+    pub(super) settings: Option<Settings>,
 }
 
 impl Index {
     /// Whether anything is called so or mapped to it.
-    fn has_database(&self, database: &str) -> bool {
+    pub(super) fn has_database(&self, database: &str) -> bool {
         self.mappings.values().any(|mapping| &*mapping.database == database)
             || self.by_name.contains_key(database)
             || self.by_name.keys().any(|name| is_policy_of(name, database))
@@ -259,7 +265,7 @@ impl Index {
 }
 
 /// Whether a bucket of this name is some `database/rp`.
-fn is_policy_of(name: &str, database: &str) -> bool {
+pub(super) fn is_policy_of(name: &str, database: &str) -> bool {
     name.strip_prefix(database).and_then(|rest| rest.strip_prefix('/')).is_some_and(|policy| !policy.is_empty())
 }
 
@@ -270,5 +276,7 @@ fn mapping(bucket: &Bucket, database: &str, retention_policy: &str, default: boo
         bucket: (&*bucket.name).into(),
         default,
         retention: bucket.retention,
+        shard: Some(bucket.shard()),
+        replicas: Some(bucket.replicas),
     }
 }

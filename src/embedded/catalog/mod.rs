@@ -5,6 +5,7 @@
 
 mod mapping;
 mod names;
+mod policy;
 mod record;
 mod service;
 mod store;
@@ -19,9 +20,11 @@ use std::{
 };
 
 pub(super) use mapping::MappingChange;
+pub(super) use policy::{PolicyChange, Settings};
 pub(super) use record::{FieldRecord, FileRecord, MappingRecord};
 
 use self::{record::BucketRecord, store::Store};
+use super::shard_duration;
 use crate::error::{Error, Kind};
 
 /// A bucket.
@@ -32,6 +35,17 @@ pub(super) struct Bucket {
     pub(super) name: Arc<str>,
     /// How long it keeps points; `None`: for ever.
     pub(super) retention: Option<Duration>,
+    /// How long its partitions are, when somebody said it.
+    shard: Option<Duration>,
+    /// 1.x's replication factor, which is remembered and means nothing.
+    replicas: u64,
+}
+
+impl Bucket {
+    /// How long its new partitions are.
+    pub(super) fn shard(&self) -> Duration {
+        self.shard.unwrap_or_else(|| shard_duration(self.retention))
+    }
 }
 
 /// The catalog, open.
@@ -120,7 +134,12 @@ impl Catalog {
         if *name != *old.name && self.bucket(name).is_some() {
             return Err(Error::new(Kind::Unprocessable, format!("bucket with name {name} already exists")));
         }
-        let record = BucketRecord::new(name, retention);
+        // Partitions that are longer than points are kept make no sense.
+        let shard = old.shard.filter(|shard| retention.is_none_or(|retention| *shard <= retention));
+        let record = match shard {
+            Some(shard) => BucketRecord::of(name, &Settings { retention, shard, replicas: old.replicas }),
+            None => BucketRecord::new(name, retention),
+        };
         self.store.change(|change| change.put_bucket(id, &record))?;
         let bucket = Arc::new(record.into_bucket(id));
         self.change(|index| {
@@ -148,13 +167,23 @@ impl Catalog {
         self.store.reserve_files(count)
     }
 
-    /// Adds files; the log is needed from `first_segment` on only. Files of buckets that are gone are left out, and returned. Blocks.
-    pub(super) fn add_files(&self, files: &[FileRecord], first_segment: u64) -> Result<Vec<FileRecord>, Error> {
+    /// Adds files; the log is needed from `first_segment` on only, when that is known. Files of buckets that are gone are left out, and returned. Blocks.
+    pub(super) fn add_files(&self, files: &[FileRecord], first_segment: Option<u64>) -> Result<Vec<FileRecord>, Error> {
         // Against a bucket that is removed at this moment.
         let _changing = self.changing();
         let (there, gone): (Vec<_>, Vec<_>) = files.iter().partition(|file| self.bucket_by_id(file.bucket).is_some());
         self.store.add_files(&there, first_segment)?;
         Ok(gone.into_iter().cloned().collect())
+    }
+
+    /// Removes files and adds what takes their place; false when their bucket is gone, and nothing was done. Blocks.
+    pub(super) fn replace_files(&self, remove: &[u64], add: &[FileRecord]) -> Result<bool, Error> {
+        let _changing = self.changing();
+        if add.iter().any(|file| self.bucket_by_id(file.bucket).is_none()) {
+            return Ok(false);
+        }
+        self.store.replace_files(remove, add)?;
+        Ok(true)
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {

@@ -4,24 +4,43 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Bucket;
+use super::{Bucket, policy::Settings};
 use crate::lineprotocol::FieldType;
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct BucketRecord {
     name: Box<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retention_nanos: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shard_nanos: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replicas: Option<u64>,
 }
 
 impl BucketRecord {
     pub(super) fn new(name: &str, retention: Option<Duration>) -> Self {
-        Self { name: name.into(), retention_nanos: retention.and_then(|retention| u64::try_from(retention.as_nanos()).ok()) }
+        Self { name: name.into(), retention_nanos: retention.and_then(nanos), shard_nanos: None, replicas: None }
+    }
+
+    /// With 1.x's settings of a retention policy.
+    pub(super) fn of(name: &str, settings: &Settings) -> Self {
+        Self { shard_nanos: nanos(settings.shard), replicas: Some(settings.replicas), ..Self::new(name, settings.retention) }
     }
 
     pub(super) fn into_bucket(self, id: u64) -> Bucket {
-        Bucket { id, name: self.name.into(), retention: self.retention_nanos.map(Duration::from_nanos) }
+        Bucket {
+            id,
+            name: self.name.into(),
+            retention: self.retention_nanos.map(Duration::from_nanos),
+            shard: self.shard_nanos.map(Duration::from_nanos),
+            replicas: self.replicas.unwrap_or(1),
+        }
     }
+}
+
+fn nanos(duration: Duration) -> Option<u64> {
+    u64::try_from(duration.as_nanos()).ok()
 }
 
 /// A mapping that somebody made.

@@ -105,13 +105,24 @@ impl Store {
         self.write(|txn| next(txn, META_NEXT_FILE, count))
     }
 
-    pub(super) fn add_files(&self, files: &[&FileRecord], first_segment: u64) -> Result<(), Error> {
+    pub(super) fn add_files(&self, files: &[&FileRecord], first_segment: Option<u64>) -> Result<(), Error> {
         self.write(|txn| {
             for file in files {
                 put(txn, FILES, file.seq, *file)?;
             }
-            txn.open_table(META)?.insert(META_FIRST_SEGMENT, first_segment)?;
+            if let Some(first_segment) = first_segment {
+                txn.open_table(META)?.insert(META_FIRST_SEGMENT, first_segment)?;
+            }
             Ok(())
+        })
+    }
+
+    pub(super) fn replace_files(&self, remove: &[u64], add: &[FileRecord]) -> Result<(), Error> {
+        self.write(|txn| {
+            for seq in remove {
+                txn.open_table(FILES)?.remove(seq)?;
+            }
+            add.iter().try_for_each(|file| put(txn, FILES, file.seq, file))
         })
     }
 

@@ -33,7 +33,7 @@ fn everything_is_there_again() {
     catalog.update_bucket(a.id, Some("a2"), None).unwrap();
     catalog.create_mapping("db", "rp", b.id, None).unwrap();
     let seq = catalog.next_file(2).unwrap();
-    assert_eq!(catalog.add_files(&[file(seq, b.id), file(seq + 1, 99)], 5).unwrap(), [file(seq + 1, 99)], "no such bucket");
+    assert_eq!(catalog.add_files(&[file(seq, b.id), file(seq + 1, 99)], Some(5)).unwrap(), [file(seq + 1, 99)], "no such bucket");
     drop(catalog);
 
     let (catalog, loaded) = open(&dir);

@@ -15,7 +15,6 @@ use crate::{
         Engine,
         catalog::{Bucket, MappingChange},
         engine::blocking,
-        shard_duration,
     },
     error::{Error, Kind},
 };
@@ -116,7 +115,7 @@ fn describe(bucket: &Arc<Bucket>) -> Value {
     let rules = json!([{
         "type": "expire",
         "everySeconds": bucket.retention.unwrap_or_default().as_secs(),
-        "shardGroupDurationSeconds": shard_duration(bucket.retention).as_secs(),
+        "shardGroupDurationSeconds": bucket.shard().as_secs(),
     }]);
     json!({ "id": hex(bucket.id), "orgID": ORG, "type": "user", "name": &*bucket.name, "retentionRules": rules })
 }

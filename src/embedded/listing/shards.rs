@@ -37,7 +37,7 @@ pub(super) fn all(engine: &Engine) -> Vec<Shard> {
         for partition in view.tables.values().flat_map(|table| &table.partitions) {
             let (files, bytes, cached) = partitions.entry((partition.start, partition.end)).or_default();
             *files += partition.files.len();
-            *bytes += partition.files.iter().map(|file| file.record.bytes).sum::<u64>();
+            *bytes += partition.files.iter().map(|stored| stored.file.record.bytes).sum::<u64>();
             *cached += partition.pieces.iter().map(|piece| piece.rows()).sum::<usize>();
         }
         for ((start, end), (files, bytes, cached)) in partitions {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     path::Path as FsPath,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use futures_util::TryStreamExt;
@@ -35,6 +35,8 @@ pub(in crate::embedded) struct Files {
     /// The same, where it is a local disk.
     local: Option<Arc<LocalFileSystem>>,
     handle: Handle,
+    /// Files that nobody needs but those who are reading them.
+    doomed: Arc<Mutex<Vec<Arc<DataFile>>>>,
 }
 
 impl DataFile {
@@ -50,7 +52,7 @@ impl Files {
             .map_err(|error| Error::new(Kind::Internal, format!("can't use \"{}\": {error}", data_dir.display())))?
             .with_fsync(true);
         let store = Arc::new(store);
-        Ok(Self { local: Some(Arc::clone(&store)), store, handle })
+        Ok(Self { local: Some(Arc::clone(&store)), store, handle, doomed: Arc::default() })
     }
 
     /// Writes a run, durably. Nobody knows the file until the catalog does.
@@ -61,7 +63,19 @@ impl Files {
         (start, end): (i64, i64),
         run: &Run,
     ) -> Result<DataFile, Error> {
-        let path = layout::path(bucket, table, start, seq);
+        self.write_as(seq, seq, (bucket, table), (start, end), run)
+    }
+
+    /// The same for what takes the place of file `seq`: `number` is in its name.
+    pub(in crate::embedded) fn write_as(
+        &self,
+        number: u64,
+        seq: u64,
+        (bucket, table): (u64, &str),
+        (start, end): (i64, i64),
+        run: &Run,
+    ) -> Result<DataFile, Error> {
+        let path = layout::path(bucket, table, start, number);
         let failed = |error: crate::types::BoxError| {
             tracing::error!(path, %error, "a data file can't be written");
             Error::new(Kind::Unavailable, "a data file can't be written").with_source(error)
@@ -91,6 +105,27 @@ impl Files {
         let file = DataFile::new(record);
         let _ = file.directory.set(Arc::new(Directory::of(run)));
         Ok(file)
+    }
+
+    /// Removes files that the catalog doesn't know any more, each as soon as nobody reads it.
+    pub(in crate::embedded) fn bury(&self, files: impl IntoIterator<Item = Arc<DataFile>>) {
+        self.doomed.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+        self.reap();
+    }
+
+    /// Removes those that nobody reads any more.
+    pub(in crate::embedded) fn reap(&self) {
+        let mut free = Vec::new();
+        {
+            let mut doomed = self.doomed.lock().unwrap_or_else(PoisonError::into_inner);
+            if doomed.is_empty() {
+                return;
+            }
+            let (gone, left) = doomed.drain(..).partition(|file| Arc::strong_count(file) == 1);
+            *doomed = left;
+            free.extend::<Vec<_>>(gone);
+        }
+        free.iter().for_each(|file| self.remove(&file.record.path));
     }
 
     /// Removes a file; one that can't be removed stays for the next start.

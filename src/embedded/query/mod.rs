@@ -41,13 +41,15 @@ mod window;
 
 pub use context::{Context, FindTables, Limits, MemoryPool, Siblings};
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use self::{context::Budget, output::Output};
 use crate::{
     error::{Error, Kind},
-    influxql::{Statement, StatementKind},
+    influxql::{Statement, StatementKind, ast::Expr},
 };
 
 /// A statement, ready to run.
@@ -87,6 +89,23 @@ pub fn plan<'a>(statement: &Statement, context: &Context<'a>) -> Result<Plan<'a>
         _ => return Err(Error::new(Kind::NotImplemented, "not implemented: this kind of statement")),
     };
     Ok(Plan { context: *context, schema, kind })
+}
+
+/// What a condition on series says: the condition without its time range, and the bounds of that, both included.
+///
+/// # Errors
+/// For times that make no sense, in 1.x's words.
+pub(super) fn split_time(condition: &Expr, now: i64) -> Result<(Option<Expr>, [Option<i64>; 2]), Error> {
+    let (rest, range) = time_range::split(condition, time_range::Clock { now, zone: None })?;
+    Ok((rest, [range.min, range.max]))
+}
+
+/// Compiles a pattern that was written for Go.
+///
+/// # Errors
+/// When it is none, or too large.
+pub(super) fn compile_pattern(pattern: &str) -> Result<Arc<regex::Regex>, Error> {
+    pattern::compile(pattern)
 }
 
 impl Plan<'_> {

@@ -12,7 +12,7 @@ use std::{
 use self::merge::Merge;
 use super::{
     Partition, Scan, Schema, SeriesBatch, Tables,
-    buffer::{BucketView, PartitionView, widen},
+    buffer::{BucketView, PartitionView, StoredFile, widen},
     parquet::Files,
 };
 use crate::{error::Error, lineprotocol::FieldType};
@@ -54,8 +54,8 @@ impl Tables for Snapshot {
         }
         let mut fields: BTreeMap<Box<str>, BTreeSet<FieldType>> = BTreeMap::new();
         for partition in &partitions {
-            for file in &partition.files {
-                for field in &file.record.fields {
+            for stored in &partition.files {
+                for field in &stored.file.record.fields {
                     fields.entry(field.name.clone()).or_default().insert(field.field_type);
                 }
             }
@@ -85,9 +85,14 @@ impl Tables for Snapshot {
         let Some(schema) = self.schema(measurement) else { return Ok(Vec::new()) };
         let mut all: BTreeSet<Arc<[Box<str>]>> = BTreeSet::new();
         for partition in self.touched(measurement, &time) {
-            for file in &partition.files {
-                let widener = widen(&file.record.tags, &schema.tags);
-                all.extend(self.files.directory(file)?.sets.iter().map(|set| widener.widen(set)));
+            for StoredFile { file, deletes } in &partition.files {
+                let record = &file.record;
+                let widener = widen(&record.tags, &schema.tags);
+                // Until the file is written anew, a series may be listed of which several deletes took a part each.
+                let gone: Vec<_> = deletes.iter().filter(|delete| delete.covers(record.min_time, record.max_time)).collect();
+                let directory = self.files.directory(file)?;
+                let left = directory.sets.iter().filter(|set| !gone.iter().any(|delete| delete.hits(&record.tags, set)));
+                all.extend(left.map(|set| widener.widen(set)));
             }
             for piece in &partition.pieces {
                 let run = piece.run();
@@ -102,7 +107,7 @@ impl Tables for Snapshot {
         let Some(table) = self.view.tables.get(measurement) else { return Vec::new() };
         let describe = |view: &PartitionView| {
             let mut fields = BTreeSet::new();
-            fields.extend(view.files.iter().flat_map(|file| file.record.fields.iter().map(|field| field.name.clone())));
+            fields.extend(view.files.iter().flat_map(|stored| stored.file.record.fields.iter().map(|field| field.name.clone())));
             fields.extend(
                 view.pieces
                     .iter()
@@ -113,7 +118,7 @@ impl Tables for Snapshot {
                 end: view.end,
                 fields: fields.into_iter().collect(),
                 files: view.files.len(),
-                bytes: view.files.iter().map(|file| file.record.bytes).sum(),
+                bytes: view.files.iter().map(|stored| stored.file.record.bytes).sum(),
                 cached: view.pieces.iter().map(|piece| piece.rows()).sum(),
             }
         };

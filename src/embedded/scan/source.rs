@@ -7,8 +7,9 @@ use arrow_array::{Array, Int64Array};
 use crate::{
     embedded::{
         Scan, SeriesBatch, SeriesFilter, TagSet,
-        buffer::{PartitionView, Run, widen},
-        parquet::{DataFile, Ends, FileChunks, Files, Wanted},
+        buffer::{PartitionView, Run, StoredFile, widen},
+        delete::{Tombstone, surviving},
+        parquet::{Ends, FileChunks, Files, Wanted},
     },
     error::Error,
 };
@@ -129,11 +130,15 @@ impl Memory {
 /// A file.
 pub(super) struct File {
     chunks: FileChunks,
+    /// The file's own tags, and what is deleted of it.
+    keys: Vec<Box<str>>,
+    deletes: Vec<Arc<Tombstone>>,
     widener: crate::embedded::buffer::Widener,
 }
 
 impl File {
-    fn open(files: &Files, file: &DataFile, tags: &Arc<[Box<str>]>, scan: &Scan) -> Result<Option<Self>, Error> {
+    fn open(files: &Files, stored: &StoredFile, tags: &Arc<[Box<str>]>, scan: &Scan) -> Result<Option<Self>, Error> {
+        let file = &*stored.file;
         let narrow = &file.record.tags;
         // The filter is asked about all tags, the file has some of them.
         let series = scan.series.clone().map(|series| {
@@ -144,13 +149,21 @@ impl File {
             let filter: SeriesFilter = Arc::new(move |set: &[Box<str>]| series(&widener.widen(&Arc::from(set))));
             filter
         });
-        let wanted = Wanted { time: &scan.time, fields: &scan.fields, series, ends: ends(scan) };
+        // What is deleted may be at the ends.
+        let ends = ends(scan).filter(|_| stored.deletes.is_empty());
+        let wanted = Wanted { time: &scan.time, fields: &scan.fields, series, ends };
         let chunks = FileChunks::open(files, file, &wanted)?;
-        Ok(chunks.map(|chunks| Self { chunks, widener: widen(narrow, tags) }))
+        let (keys, deletes) = (narrow.clone(), stored.deletes.clone());
+        Ok(chunks.map(|chunks| Self { chunks, keys, deletes, widener: widen(narrow, tags) }))
     }
 
     fn next(&mut self) -> Result<Option<SeriesBatch>, Error> {
-        let Some(mut batch) = self.chunks.next()? else { return Ok(None) };
+        let mut batch = loop {
+            let Some(batch) = self.chunks.next()? else { return Ok(None) };
+            if let Some(batch) = surviving(batch, &self.keys, &self.deletes) {
+                break batch;
+            }
+        };
         batch.tags = self.widener.widen(&batch.tags);
         for field in &mut batch.fields {
             // The same as no such field, and cheaper for everybody who reads it.

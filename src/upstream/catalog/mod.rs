@@ -205,6 +205,12 @@ impl Catalog for UpstreamCatalog {
         Box::pin(std::future::ready(made))
     }
 
+    fn changed(&self) {
+        // An answer that is under way may be from before.
+        self.state.made.store(Some(Arc::new(Instant::now())));
+        self.state.known.store(None);
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
         Box::pin(async move { Ok(self.known(self.careful(FRESH)).await?.names.mappings().to_vec()) })
     }

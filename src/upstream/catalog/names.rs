@@ -36,7 +36,14 @@ impl Names {
                 None => (name.clone(), AUTOGEN.into()),
             };
             let list = if parts.is_some() { &mut split } else { &mut plain };
-            list.push(Mapping { database, retention_policy, bucket: name.clone(), default: false, retention });
+            list.push(Mapping {
+                database,
+                retention_policy,
+                bucket: name.clone(),
+                default: false,
+                retention,
+                ..Mapping::default()
+            });
         }
         mappings.extend(split);
         mappings.extend(plain);
@@ -110,6 +117,7 @@ pub(super) fn read(text: &[u8]) -> Option<Names> {
         bucket: row.bucket,
         default: row.default,
         retention: row.retention_seconds.map(Duration::from_secs),
+        ..Mapping::default()
     };
     Some(Names::new(rows.into_iter().map(mapping).collect(), []))
 }
@@ -157,7 +165,7 @@ mod tests {
     }
 
     fn mapping(db: &str, rp: &str, bucket: &str, default: bool) -> Mapping {
-        Mapping { database: db.into(), retention_policy: rp.into(), bucket: bucket.into(), default, retention: None }
+        Mapping { database: db.into(), retention_policy: rp.into(), bucket: bucket.into(), default, ..Mapping::default() }
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn names(dbrps: Dbrps, buckets: &[BucketRow]) -> Names {
                 bucket: bucket.name.clone(),
                 default: dbrp.default,
                 retention: bucket.retention(),
+                ..Mapping::default()
             })
         })
         .collect();
