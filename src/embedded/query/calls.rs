@@ -44,7 +44,8 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
             let innermost = leaf(call);
             let leaf = match innermost.function {
                 Function::Points | Function::Integral { .. } => Leaf::Points(Points::default()),
-                _ => aggregate::fold(&innermost.function, innermost.input, &aux).map_or(Leaf::Nothing, Leaf::Fold),
+                _ => aggregate::fold(&innermost.function, innermost.input, &aux, select.ascending)
+                    .map_or(Leaf::Nothing, Leaf::Fold),
             };
             Running { call, leaf, time: extended(call, select) }
         })
@@ -294,7 +295,9 @@ fn join(
                     others[j].push(value);
                 }
             }
-            let value = point.map_or(Scalar::Null, |point| point.value);
+            // What is no number stands in no answer.
+            let value = point.map(|point| point.value).filter(|value| !matches!(value, Scalar::Float(value) if value.is_nan()));
+            let value = value.unwrap_or(Scalar::Null);
             let value = default(select, value, select.calls[i].output, &mut last[i]);
             values[i].push(value);
         }

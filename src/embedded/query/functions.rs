@@ -196,7 +196,8 @@ fn takes(function: &Function, name: &str, input: Type) -> Result<(), Error> {
 
 /// The type of a call's result by its name and its first argument's type, as far as expressions around it go.
 pub(super) fn result_type(name: &str, arg: Type) -> Type {
-    match name.to_ascii_lowercase().as_str() {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
         "count" | "elapsed" => Type::Integer,
         "mean"
         | "median"
@@ -207,6 +208,7 @@ pub(super) fn result_type(name: &str, arg: Type) -> Type {
         | "moving_average"
         | "holt_winters"
         | "holt_winters_with_fit" => Type::Float,
+        _ if Technical::new(&name, 1, None, None).is_some() => Type::Float,
         _ => arg,
     }
 }

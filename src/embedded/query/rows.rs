@@ -361,6 +361,12 @@ fn group_of(by: &[Box<str>], table: &Table, tags: &[Box<str>]) -> Key {
     by.iter().map(value).collect()
 }
 
+/// What 1.x sorts groups by before it limits them: the names of the tags that they have, then the values.
+fn group_text(names: &[Box<str>], key: &[Box<str>]) -> String {
+    let present = || names.iter().zip(key).filter(|(_, value)| !value.is_empty());
+    present().map(|(name, _)| &**name).chain(present().map(|(_, value)| &**value)).collect::<Vec<_>>().join("|")
+}
+
 /// Which groups `SLIMIT` and `SOFFSET` leave, told before anything is read; `None` for all of them.
 pub(super) fn limited<'a>(select: &'a Select, source: &super::ir::Source) -> Result<Option<Limited<'a>>, Error> {
     let limit = select.limits.slimit.filter(|limit| *limit > 0);
@@ -379,11 +385,12 @@ pub(super) fn limited<'a>(select: &'a Select, source: &super::ir::Source) -> Res
                     != Some(false)
             });
             if holds {
-                keys.insert(group_of(&select.limited_by, table, &tags));
+                let key = group_of(&select.limited_by, table, &tags);
+                keys.insert((group_text(&select.limited_by, &key), key));
             }
         }
     }
     let offset = usize::try_from(offset).unwrap_or(usize::MAX);
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(Some(Limited { by: &select.limited_by, groups: keys.into_iter().skip(offset).take(limit).collect() }))
+    Ok(Some(Limited { by: &select.limited_by, groups: keys.into_iter().skip(offset).take(limit).map(|(_, key)| key).collect() }))
 }

@@ -15,6 +15,8 @@ use crate::error::Error;
 /// # Errors
 /// Of the budget, for what grows beyond the points.
 pub(super) fn apply(function: &Function, points: &[Point], ascending: bool, budget: &Budget<'_>) -> Result<Vec<Point>, Error> {
+    // One point comes of each at most.
+    budget.take(size_of_val(points))?;
     let points = points.iter().filter(|point| point.value != Scalar::Null);
     Ok(match function {
         Function::CumulativeSum => {
@@ -32,7 +34,11 @@ pub(super) fn apply(function: &Function, points: &[Point], ascending: bool, budg
                 .collect()
         }
         Function::Derivative { unit, non_negative } => pairs(points, |previous, current| {
-            let difference = float(&minus(&current.value, &previous.value)?)?;
+            let difference = match (&previous.value, &current.value) {
+                // Unsigned numbers can fall too.
+                (Scalar::Unsigned(a), Scalar::Unsigned(b)) if b < a => -((a - b) as f64),
+                (a, b) => float(&minus(b, a)?)?,
+            };
             let elapsed = if ascending { current.time - previous.time } else { previous.time - current.time };
             if *non_negative && difference < 0.0 {
                 return None;
@@ -41,7 +47,11 @@ pub(super) fn apply(function: &Function, points: &[Point], ascending: bool, budg
         }),
         Function::Difference { non_negative } => pairs(points, |previous, current| {
             let difference = minus(&current.value, &previous.value)?;
-            (!*non_negative || float(&difference)? >= 0.0).then_some(difference)
+            let falls = match (&previous.value, &current.value) {
+                (Scalar::Unsigned(a), Scalar::Unsigned(b)) => b < a,
+                _ => float(&difference)? < 0.0,
+            };
+            (!*non_negative || !falls).then_some(difference)
         }),
         Function::Elapsed { unit } => {
             let times: Vec<i64> = points.map(|point| point.time).collect();
@@ -55,8 +65,7 @@ pub(super) fn apply(function: &Function, points: &[Point], ascending: bool, budg
         Function::Technical(technical) => {
             let (times, values): (Vec<i64>, Vec<f64>) =
                 points.filter_map(|point| Some((point.time, float(&point.value)?))).unzip();
-            let value = |value: f64| if value.is_nan() { Scalar::Null } else { Scalar::Float(value) };
-            technical.apply(values.into_iter()).map(|(i, result)| at(times[i], value(result))).collect()
+            technical.apply(values.into_iter()).map(|(i, result)| at(times[i], Scalar::Float(result))).collect()
         }
         _ => Vec::new(),
     })

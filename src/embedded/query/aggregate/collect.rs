@@ -28,12 +28,13 @@ impl<K: Kind> Default for Rows<K> {
 
 struct Collect<K: Kind> {
     function: Function,
+    ascending: bool,
     groups: Vec<Windows<Rows<K>>>,
 }
 
 /// A fold of this function.
-pub(super) fn boxed<K: Kind>(function: Function) -> Box<dyn Fold> {
-    Box::new(Collect::<K> { function, groups: Vec::new() })
+pub(super) fn boxed<K: Kind>(function: Function, ascending: bool) -> Box<dyn Fold> {
+    Box::new(Collect::<K> { function, ascending, groups: Vec::new() })
 }
 
 impl<K: Kind> Fold for Collect<K> {
@@ -70,8 +71,11 @@ impl<K: Kind> Collect<K> {
         let at_start = |value: Scalar| vec![Point { time: start, value, aux: None }];
         match &self.function {
             Function::Distinct => {
-                // Each value where it first is, by time and then by value.
-                rows.sort_by(|a, b| K::order(&a.value, &b.value).then(a.time.cmp(&b.time)));
+                // Each value where it first comes up, by time and then by value.
+                rows.sort_by(|a, b| {
+                    let order = a.time.cmp(&b.time);
+                    K::order(&a.value, &b.value).then(if self.ascending { order } else { order.reverse() })
+                });
                 rows.dedup_by(|a, b| a.value == b.value);
                 rows.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| K::order(&a.value, &b.value)));
                 rows.into_iter().map(|row| Point { time: start, value: scalar(&row.value), aux: None }).collect()
@@ -122,7 +126,7 @@ fn halfway(low: &Scalar, high: &Scalar) -> Scalar {
     }
 }
 
-/// Of the sample; null for a single value.
+/// Of the sample; of a single value it is no number.
 fn stddev(values: impl Iterator<Item = f64> + Clone) -> Scalar {
     let (mut mean, mut count) = (0.0, 0_u64);
     for value in values.clone().filter(|value| !value.is_nan()) {

@@ -46,7 +46,7 @@ pub(super) trait Fold {
 }
 
 /// The fold of a function over values of a type; `None` where 1.x has none. `aux` are the columns that rows come with.
-pub(super) fn fold(function: &Function, kind: Type, aux: &[usize]) -> Option<Box<dyn Fold>> {
+pub(super) fn fold(function: &Function, kind: Type, aux: &[usize], ascending: bool) -> Option<Box<dyn Fold>> {
     use reducers::{Count, First, Last, Max, Mean, Min, Spread, Sum};
     macro_rules! numbers {
         ($state:ident) => {
@@ -68,13 +68,13 @@ pub(super) fn fold(function: &Function, kind: Type, aux: &[usize]) -> Option<Box
         };
     }
     macro_rules! every_kind {
-        ($module:ident, $with:expr) => {
+        ($module:ident, $($with:expr),+) => {
             match kind {
-                Type::Float => Some($module::boxed::<Float>($with)),
-                Type::Integer => Some($module::boxed::<Integer>($with)),
-                Type::Unsigned => Some($module::boxed::<Unsigned>($with)),
-                Type::String => Some($module::boxed::<Text>($with)),
-                Type::Boolean => Some($module::boxed::<Boolean>($with)),
+                Type::Float => Some($module::boxed::<Float>($($with),+)),
+                Type::Integer => Some($module::boxed::<Integer>($($with),+)),
+                Type::Unsigned => Some($module::boxed::<Unsigned>($($with),+)),
+                Type::String => Some($module::boxed::<Text>($($with),+)),
+                Type::Boolean => Some($module::boxed::<Boolean>($($with),+)),
                 Type::Tag | Type::Unknown => None,
             }
         };
@@ -110,7 +110,7 @@ pub(super) fn fold(function: &Function, kind: Type, aux: &[usize]) -> Option<Box
         }
         Function::Sample(count) => every_kind!(sample, *count),
         Function::Distinct | Function::Median | Function::Mode | Function::Percentile(_) | Function::Stddev => {
-            every_kind!(collect, function.clone())
+            every_kind!(collect, function.clone(), ascending)
         }
         Function::Points
         | Function::CumulativeSum
