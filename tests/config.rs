@@ -45,3 +45,21 @@ fn its_examples_are_valid() {
     assert!(config.server.tls.is_some() && config.auth.tokens.len() == 1 && config.dbrp.mappings.len() == 1);
     assert!(config.guard.kill.is_some());
 }
+
+#[test]
+fn what_is_deployed_is_valid() {
+    let image = check(include_str!("../deploy/proxy.toml")).unwrap_or_else(|problems| panic!("{problems}")).config;
+    assert!(image.server.metrics_listen.is_some());
+    let sidecar = include_str!("../deploy/sidecar.yaml");
+    let text: String = sidecar
+        .lines()
+        .skip_while(|line| !line.ends_with("proxy.toml: |"))
+        .skip(1)
+        .take_while(|line| line.starts_with("    ") || line.is_empty())
+        .map(|line| format!("{}\n", line.trim_start_matches("    ")))
+        .collect();
+    let file = |path: &Path| Ok(format!("secret of {}", path.display()));
+    let loaded =
+        parse(&text, Surroundings { env: &|_| None, file: &file }).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    assert!(loaded.config.spool.dir.is_some() && loaded.files.len() == 2);
+}

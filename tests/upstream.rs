@@ -5,6 +5,8 @@ mod client;
 #[cfg(feature = "server")]
 mod credentials;
 mod delivery;
+#[cfg(feature = "server")]
+mod flavour;
 mod raw;
 #[cfg(feature = "server")]
 mod spool;

@@ -49,7 +49,8 @@ impl Backend {
             config::Backend::Embedded(_) => Err(Error::invalid("this program was built without the embedded store")),
             config::Backend::Upstream(upstream) => {
                 let upstream = Upstream::with_limits(upstream, config.limits)?;
-                // Ends with the process.
+                // Both end with the process.
+                drop(tokio::spawn(upstream.clone().introduce()));
                 drop(tokio::spawn(upstream.clone().watch_health()));
                 match &config.spool.dir {
                     None => Ok(Self::Upstream(upstream)),

@@ -25,6 +25,7 @@ mod catalog;
 mod client;
 mod delivery;
 mod failure;
+mod flavour;
 mod pieces;
 mod request;
 mod service;

@@ -193,6 +193,12 @@ impl Upstream {
 
     /// A `GET` of the shim's own, with the upstream's token: status and at most `limit` bytes of body.
     pub(super) async fn get(&self, path_and_query: &str, limit: usize) -> Result<(StatusCode, Bytes), Error> {
+        let (head, body) = self.ask(path_and_query, limit).await?;
+        Ok((head.status, body))
+    }
+
+    /// The same with the answer's headers.
+    pub(super) async fn ask(&self, path_and_query: &str, limit: usize) -> Result<(http::response::Parts, Bytes), Error> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = path_and_query.parse().map_err(Error::internal)?;
         self.authorize(&mut request);
@@ -201,7 +207,7 @@ impl Upstream {
             Ok(error) => *error,
             Err(_) => Error::new(Kind::BadGateway, format!("answer of upstream is longer than {limit} bytes")),
         })?;
-        Ok((head.status, body.to_bytes()))
+        Ok((head, body.to_bytes()))
     }
 
     /// Sends a write whose body somebody else may want to have afterwards.
