@@ -9,8 +9,7 @@ use std::{
 
 use divan::{AllocProfiler, Bencher, black_box};
 use v1shim::{
-    Error,
-    config,
+    Error, config,
     embedded::{
         Engine, Tables, Write,
         query::{Context, Limits, MemoryPool, Siblings, plan},

@@ -67,6 +67,7 @@ mod schema;
 mod show;
 mod statement;
 mod users;
+mod whole;
 mod write;
 
 pub use layer::{MissingLayer, Rewrite, RewriteLayer};

@@ -7,6 +7,7 @@ use super::{
     show,
     statement::{self, Defaults, Need, Place},
     users,
+    whole::{Whole, estimated, is_about_database},
 };
 use crate::{
     access::{Access, Identity, Permission, require, require_all},
@@ -47,6 +48,8 @@ pub(super) enum Work {
     Measurements(Box<Measurements>),
     /// The service below is asked several times, for answers that say nothing but that it is done.
     Each(Vec<Ask>),
+    /// Several buckets are one database.
+    Whole(Whole),
 }
 
 /// What the service below is asked.
@@ -113,12 +116,9 @@ pub(super) async fn plan(
 
 /// What a statement about a database that isn't there answers, where that is no error.
 fn without_database(show: &Show) -> Option<Work> {
-    let plain = show.from.is_empty() && show.condition.is_none() && show.group_by.is_empty();
     match show.kind {
         ShowKind::Measurements => Some(Work::Nothing),
-        ShowKind::MeasurementCardinality { exact: false } | ShowKind::SeriesCardinality { exact: false } if plain => {
-            Some(Work::Known(show::no_cardinality()))
-        }
+        _ if estimated(show).is_some() => Some(Work::Known(show::cardinality(0))),
         _ => None,
     }
 }
@@ -392,6 +392,8 @@ impl Planner<'_> {
             let index = places.iter().position(|place| &*place.db == db && place.rp.as_deref() == rp)?;
             buckets.get(index).cloned()
         });
+        let about_database =
+            if let StatementKind::Show(show) = &statement.kind { self.can_list && is_about_database(show) } else { false };
         if !self.target.full_influxql {
             (answer.soffset, answer.slimit) = statement::take_series_limits(&mut statement.kind);
             if self.target.api == Api::V3 {
@@ -404,9 +406,15 @@ impl Planner<'_> {
             answer.zone = Some(respond::zone(&zone.name)?);
         }
         let siblings = match &statement.kind {
-            StatementKind::Show(_) if self.target.full_influxql => self.siblings(&buckets, places).await?,
+            StatementKind::Show(_) if self.target.full_influxql || about_database => self.siblings(&buckets, places).await?,
             _ => BTreeMap::new(),
         };
-        Ok(Work::Ask(Box::new(Ask { bucket: bucket.clone(), database: place.db.clone(), statement, siblings })))
+        let mut ask = Box::new(Ask { bucket: bucket.clone(), database: place.db.clone(), statement, siblings });
+        if !self.target.full_influxql
+            && let Some(others) = std::mem::take(&mut ask.siblings).remove(bucket)
+        {
+            return Ok(Work::Whole(Whole::new(*ask, others)));
+        }
+        Ok(Work::Ask(ask))
     }
 }

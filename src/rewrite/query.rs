@@ -13,6 +13,7 @@ use super::{
     modules,
     plan::{Ask, Measurements, Step, Work},
     show, statement,
+    whole::{Union, Whole},
     write::beginning,
 };
 use crate::{
@@ -171,6 +172,18 @@ where
         Ok(())
     }
 
+    /// Asks each bucket of a database.
+    async fn whole(&mut self, whole: &Whole) -> Result<Reply, BoxError> {
+        let mut union = Union::new(self.config.limits.query_memory);
+        for ask in &whole.asks {
+            let mut reply = self.ask(ask).await?;
+            while let Some(event) = reply.next().await? {
+                union.add(event)?;
+            }
+        }
+        Ok(Reply::Local(union.finish(whole)))
+    }
+
     /// Fields and tags of the measurements that this `FROM` names.
     async fn stored(&mut self, ask: &Ask, from: &str) -> Result<Arc<FieldsAndTags>, BoxError> {
         if let Some(known) = self.shared.schemas.get(&ask.bucket, from, Instant::now()) {
@@ -275,6 +288,10 @@ where
             Work::Known(events) => Ok(Reply::Local(events)),
             Work::Fail(message) | Work::Refused(message) => Err(Error::invalid(message)),
             Work::Measurements(all) => match self.running.measurements(&all).await {
+                Ok(reply) => Ok(reply),
+                Err(error) => Err(in_result(error, id)?),
+            },
+            Work::Whole(whole) => match self.running.whole(&whole).await {
                 Ok(reply) => Ok(reply),
                 Err(error) => Err(in_result(error, id)?),
             },

@@ -38,9 +38,9 @@ pub(super) fn continuous_queries(mappings: &[Mapping]) -> VecDeque<Event> {
     std::iter::once(header).chain(series).collect()
 }
 
-/// The estimate for a database that isn't there.
-pub(super) fn no_cardinality() -> VecDeque<Event> {
-    table("", &["cardinality estimation"], vec![vec![Value::Integer(0)]])
+/// How many measurements or series a database has.
+pub(super) fn cardinality(count: usize) -> VecDeque<Event> {
+    table("", &["cardinality estimation"], vec![vec![Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))]])
 }
 
 fn policies(rows: Vec<Vec<Value>>) -> VecDeque<Event> {

@@ -271,7 +271,8 @@ pub(super) fn without_look_back(kind: &mut StatementKind) {
     });
 }
 
-fn mentions_time(expr: &Expr) -> bool {
+/// Whether a condition says something about time.
+pub(super) fn mentions_time(expr: &Expr) -> bool {
     match expr {
         Expr::VarRef(field) => field.name.name.eq_ignore_ascii_case("time"),
         Expr::Binary(binary) => mentions_time(&binary.left) || mentions_time(&binary.right),
