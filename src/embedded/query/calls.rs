@@ -13,7 +13,7 @@ use super::{
     points::Points,
     rows::{self, Column, Groups, Rows, Wanted},
     transform,
-    value::{Scalar, column},
+    value::{Scalar, Type, column},
     window::{MIN_TIME, Run},
 };
 use crate::error::Error;
@@ -58,7 +58,12 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
     let mut groups = Groups::default();
     let mut partition = 0;
     for table in &source.tables {
-        if !running.iter().any(|running| matches!(table.places[running.call.slot()], Place::Field(_))) {
+        let subquery = matches!(table.reader, Reader::Subquery(_));
+        if !running.iter().any(|running| match table.places[running.call.slot()] {
+            Place::Field(_) => true,
+            Place::Tag(_) => subquery,
+            Place::Nowhere => false,
+        }) {
             continue;
         }
         groups.next_table();
@@ -77,7 +82,15 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
             let whole = [Run { start: select.time.0, rows: 0..times.len() }];
             let runs = select.windows.as_ref().map(|windows| windows.runs(times));
             for running in running.iter_mut().filter(|running| pass.is_none_or(|pass| running.time == pass)) {
-                let Column::Field(array) = &rows.columns[running.call.slot()] else { continue };
+                let texts;
+                let array = match &rows.columns[running.call.slot()] {
+                    Column::Field(array) => array,
+                    tag @ Column::Tag(Some(_)) if subquery => {
+                        texts = tag.array(Type::Tag, times.len());
+                        &texts
+                    }
+                    _ => continue,
+                };
                 let inside = || match pass {
                     Some(_) => 0..times.len(),
                     None => {
@@ -295,9 +308,13 @@ fn join(
                     others[j].push(value);
                 }
             }
-            // What is no number stands in no answer.
-            let value = point.map(|point| point.value).filter(|value| !matches!(value, Scalar::Float(value) if value.is_nan()));
-            let value = value.unwrap_or(Scalar::Null);
+            let value = point.map_or(Scalar::Null, |point| point.value);
+            if matches!(value, Scalar::Float(value) if value.is_nan()) {
+                // What is no number is there, so it isn't filled, but stands in no answer.
+                last[i] = Scalar::Null;
+                values[i].push(Scalar::Null);
+                continue;
+            }
             let value = default(select, value, select.calls[i].output, &mut last[i]);
             values[i].push(value);
         }
@@ -318,7 +335,7 @@ fn join(
 }
 
 /// A value, or what `fill` says where there is none.
-fn default(select: &Select, value: Scalar, kind: super::value::Type, last: &mut Scalar) -> Scalar {
+fn default(select: &Select, value: Scalar, kind: Type, last: &mut Scalar) -> Scalar {
     if value != Scalar::Null {
         if select.fill == Fill::Previous {
             *last = value.clone();

@@ -21,7 +21,7 @@ pub(super) fn typed(node: &Expr, kind: &dyn Fn(&crate::influxql::ast::VarRef) ->
         Expr::Distinct(ident) => format!("DISTINCT {}", name(&ident.name)),
         Expr::Literal(literal) => match &literal.value {
             Value::Boolean(value) => value.to_string(),
-            Value::Duration(value) => format!("{value}ns"),
+            Value::Duration(value) => crate::influxql::duration::format_duration(*value),
             Value::Float(value) => format!("{value:.3}"),
             Value::Integer(value) => value.to_string(),
             Value::String(value) => format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")),

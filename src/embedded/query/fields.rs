@@ -140,17 +140,12 @@ fn outside(expr: &Expr, slots: &[Type]) -> Type {
     }
 }
 
-/// Selects the tags and fields between the first and the last argument of `top` and `bottom`.
+/// Selects the tags and fields between the first and the last argument of `top` and `bottom`, where nothing is computed from the result.
 fn named_beside(expr: &ast::Expr, items: &mut Vec<Item>) {
     match expr {
         ast::Expr::Call(call) if ["top", "bottom"].iter().any(|name| call.name.name.eq_ignore_ascii_case(name)) => {
             let between = call.args.get(1..call.args.len().saturating_sub(1)).unwrap_or_default();
             items.extend(between.iter().map(|arg| Item { expr: arg.clone(), alias: None }));
-        }
-        ast::Expr::Call(call) => call.args.iter().for_each(|arg| named_beside(arg, items)),
-        ast::Expr::Binary(binary) => {
-            named_beside(&binary.left, items);
-            named_beside(&binary.right, items);
         }
         ast::Expr::Paren(inner, _) => named_beside(inner, items),
         _ => {}

@@ -55,6 +55,7 @@ pub(super) fn takes_in_wildcard(function: &str, kind: Type) -> bool {
 /// `distinct(x)`
 pub(super) fn distinct(builder: &mut Builder<'_>, reference: &VarRef) -> Call {
     let (slot, kind) = builder.reference(reference, false);
+    let kind = if kind == Type::Tag && builder.catalog.subqueries { Type::String } else { kind };
     Call { function: Function::Distinct, arg: Arg::Ref(slot), input: kind, output: kind }
 }
 
@@ -64,6 +65,7 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
     let (arg, input) = match call.args.first() {
         Some(Expr::VarRef(reference)) => {
             let (slot, kind) = builder.reference(reference, false);
+            let kind = if kind == Type::Tag && builder.catalog.subqueries { Type::String } else { kind };
             (Arg::Ref(slot), kind)
         }
         Some(Expr::Distinct(ident)) => {
@@ -79,7 +81,7 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
         _ => return Err(Error::invalid(format!("expected field argument in {name}()"))),
     };
     let function = function(builder, call, &name)?;
-    takes(&function, &name, input)?;
+    takes(&function, &name, &arg, input)?;
     let output = match function {
         Function::Count | Function::Elapsed { .. } => Type::Integer,
         Function::Mean | Function::Median | Function::Stddev | Function::Integral { .. } => Type::Float,
@@ -163,7 +165,7 @@ fn function(builder: &mut Builder<'_>, call: &ast::Call, name: &str) -> Result<F
 }
 
 /// Refuses an argument of a type that the function doesn't take, naming what 1.x's error names.
-fn takes(function: &Function, name: &str, input: Type) -> Result<(), Error> {
+fn takes(function: &Function, name: &str, arg: &Arg, input: Type) -> Result<(), Error> {
     let takes = match function {
         Function::Count
         | Function::Distinct
@@ -178,18 +180,24 @@ fn takes(function: &Function, name: &str, input: Type) -> Result<(), Error> {
     if takes {
         return Ok(());
     }
+    let reduce = if input == Type::Boolean { "ReduceBooleanIterator" } else { "ReduceStringIterator" };
+    let from = match arg {
+        Arg::Call(inner) if inner.function == Function::Distinct => "IntervalIterator",
+        Arg::Call(inner) if matches!(inner.function, Function::Sample(_)) => reduce,
+        _ => "InterruptIterator",
+    };
     let (name, iterator) = match function {
         // It groups by the tags first.
         Function::Extremes { by: Some(_), largest, .. } if input == Type::String => {
             (if *largest { "max" } else { "min" }, "InterruptIterator")
         }
         Function::Extremes { by: Some(_), .. } => (name, "ReduceBooleanIterator"),
-        Function::CumulativeSum | Function::Technical(_) => (&*name.replace('_', " "), "InterruptIterator"),
-        Function::Difference { .. } => ("difference", "InterruptIterator"),
-        Function::Derivative { .. } => ("derivative", "InterruptIterator"),
-        Function::MovingAverage(_) => ("moving average", "InterruptIterator"),
-        Function::HoltWinters { .. } => ("elapsed", "InterruptIterator"),
-        _ => (name, "InterruptIterator"),
+        Function::CumulativeSum | Function::Technical(_) => (&*name.replace('_', " "), from),
+        Function::Difference { .. } => ("difference", from),
+        Function::Derivative { .. } => ("derivative", from),
+        Function::MovingAverage(_) => ("moving average", from),
+        Function::HoltWinters { .. } => ("elapsed", from),
+        _ => (name, from),
     };
     Err(Error::invalid(format!("unsupported {name} iterator type: *query.{}{iterator}", input.name())))
 }

@@ -32,6 +32,8 @@ use crate::{
 pub(super) struct Catalog {
     pub(super) fields: BTreeMap<Box<str>, Type>,
     pub(super) tags: BTreeSet<Box<str>>,
+    /// Whether there are subqueries: their tags are texts to functions.
+    pub(super) subqueries: bool,
     /// Columns of subqueries that are tags in there.
     pub(super) tag_columns: BTreeSet<Box<str>>,
 }
@@ -146,6 +148,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     for (reader, schema) in readers.values().flatten() {
         catalog.add(schema);
         if let Reader::Subquery(inner) = reader {
+            catalog.subqueries = true;
             let tags = inner.columns.iter().filter(|column| column.kind == Type::Tag);
             catalog.tag_columns.extend(tags.map(|column| column.name.clone()));
         }
