@@ -38,6 +38,7 @@ pub(super) struct Inner {
     pub(super) memory: Arc<Mutex<super::buffer::Memory>>,
     /// Also says in which order writes go into the log: whoever holds it is the next.
     types: Mutex<Types>,
+    pub(super) running: Arc<super::change::Running>,
     log: Arc<Log<Entry>>,
     pub(super) gauge: Arc<Gauge>,
     flusher: Flusher,
@@ -195,6 +196,7 @@ impl Engine {
             gauge,
             flusher,
             settler,
+            running: Arc::default(),
             files,
             pool: MemoryPool::new(limits.query_memory.saturating_mul(2)),
             queries: Arc::new(Semaphore::new(limits.concurrent_queries.clamp(1, Semaphore::MAX_PERMITS))),
@@ -242,6 +244,25 @@ impl Engine {
         let (done, rejected) = self.submit(parsed, &body, &bucket, now, accept_partial)?;
         if let Some(done) = done {
             // The log's thread answers everybody, or is gone.
+            done.await.unwrap_or_else(|_| Err(unavailable("the store can't take writes right now")))?;
+        }
+        Ok(rejected.map_or(Outcome::Written, Outcome::Rejected))
+    }
+
+    /// Writes points that are no lines; returns when they are on disk.
+    pub(super) async fn write_points(&self, bucket: &str, mut points: super::batch::Batch) -> Result<Outcome, Error> {
+        let inner = &self.0;
+        let bucket = inner
+            .catalog
+            .bucket(bucket)
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("database not found: \"{bucket}\"")))?;
+        tokio::time::timeout(inner.write_timeout, inner.gauge.room())
+            .await
+            .map_err(|_| unavailable("timeout: the store can't keep up with writes, memory is full"))?;
+        points.bucket = bucket.id;
+        let parsed = Parsed::of(points);
+        let (done, rejected) = self.submit(parsed, b"", &bucket, now(), true)?;
+        if let Some(done) = done {
             done.await.unwrap_or_else(|_| Err(unavailable("the store can't take writes right now")))?;
         }
         Ok(rejected.map_or(Outcome::Written, Outcome::Rejected))

@@ -73,6 +73,12 @@ pub(super) fn earliest(retention: Option<Duration>, now: i64) -> Option<i64> {
 }
 
 impl Parsed {
+    /// Points that were no lines.
+    pub(super) fn of(batch: Batch) -> Self {
+        let lines = (1..=batch.points.len()).map(|number| (number, 0)).collect();
+        Self { batch, lines, bad: Vec::new(), bad_count: 0 }
+    }
+
     /// Whether every line became a point.
     pub(super) fn is_clean(&self) -> bool {
         self.bad_count == 0

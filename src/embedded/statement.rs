@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     Engine, Tables,
+    change::Ticket,
     engine::{now, unavailable},
     query::{self, Context},
 };
@@ -62,6 +63,8 @@ pub struct Reply {
     /// Set before the last batch's sender goes away.
     finished: Arc<AtomicBool>,
     ended: bool,
+    /// Listed by `SHOW QUERIES` as long as somebody reads.
+    _ticket: Option<Ticket>,
 }
 
 impl Reply {
@@ -74,7 +77,7 @@ impl Reply {
         }
         let deadline = Box::pin(tokio::time::sleep(Duration::MAX));
         let (cancel, finished) = (CancelOnDrop(Arc::default()), Arc::new(AtomicBool::new(true)));
-        Self { schema, batches, deadline, cancel, finished, ended: false }
+        Self { schema, batches, deadline, cancel, finished, ended: false, _ticket: None }
     }
 
     /// Columns, laid out as a v3 server does over Flight.
@@ -136,6 +139,11 @@ impl Engine {
         if let Some(batch) = self.change(&statement, &query).await? {
             return Ok(Reply::of(batch));
         }
+        self.start(statement, query).await
+    }
+
+    /// Runs a statement that only reads.
+    pub(super) async fn start(&self, statement: Statement, query: Query) -> Result<Reply, Error> {
         let deadline = Instant::now() + query.timeout;
         let permit = tokio::time::timeout_at(deadline, Arc::clone(&self.0.queries).acquire_owned())
             .await
@@ -143,6 +151,8 @@ impl Engine {
             .map_err(|_| unavailable("the store is closed"))?;
         let cancelled = Arc::new(AtomicBool::new(false));
         let cancel = CancelOnDrop(Arc::clone(&cancelled));
+        let database = self.database_of(query.bucket.as_deref().unwrap_or_default());
+        let ticket = self.0.running.begin(&query.q, &database, &cancelled);
         let (schema_sender, schema) = oneshot::channel();
         let (sender, batches) = mpsc::channel(WAITING);
         let finished = Arc::new(AtomicBool::new(false));
@@ -159,7 +169,15 @@ impl Engine {
             .await
             .map_err(|_| timeout())?
             .map_err(|_| Error::internal("the query ended without an answer"))??;
-        Ok(Reply { schema, batches, deadline: Box::pin(tokio::time::sleep_until(deadline)), cancel, finished, ended: false })
+        Ok(Reply {
+            schema,
+            batches,
+            deadline: Box::pin(tokio::time::sleep_until(deadline)),
+            cancel,
+            finished,
+            ended: false,
+            _ticket: Some(ticket),
+        })
     }
 
     fn parse(&self, query: &Query) -> Result<Statement, Error> {

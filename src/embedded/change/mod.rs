@@ -3,8 +3,12 @@
 //! They come as any other query does, since the native API has no calls for most of them: whoever may run them has been asked before, and is
 //! asked here once more.
 
+mod into;
 mod policy;
+mod running;
 mod series;
+
+pub(super) use running::{Running, Ticket};
 
 use std::sync::Arc;
 
@@ -26,6 +30,8 @@ impl Engine {
             StatementKind::Delete(selection) => self.delete(selection, true, query).await?,
             StatementKind::DropSeries(selection) => self.delete(selection, false, query).await?,
             StatementKind::DropMeasurement(name) => self.drop_measurement(&name.name, query).await?,
+            StatementKind::KillQuery(kill) => self.kill(kill.id, query)?,
+            StatementKind::Select(select) if select.into.is_some() => return self.select_into(select, query).await.map(Some),
             kind if self.manage(kind, query).await? => {}
             _ => return Ok(None),
         }

@@ -28,6 +28,7 @@ impl Engine {
         Some(match &show.kind {
             ShowKind::Databases => self.databases(&query.access),
             ShowKind::RetentionPolicies => self.retention_policies(show, query),
+            ShowKind::Queries => all_access(query).and_then(|()| self.queries()),
             ShowKind::Shards => all_access(query).and_then(|()| shards::shards(self)),
             ShowKind::ShardGroups => all_access(query).and_then(|()| shards::shard_groups(self)),
             ShowKind::Stats(module) => all_access(query).and_then(|()| modules::batch(&modules::stats(self)?, module.as_deref())),
@@ -36,6 +37,19 @@ impl Engine {
             }
             _ => return None,
         })
+    }
+
+    /// Statements that are running, this one among them.
+    fn queries(&self) -> Result<RecordBatch, Error> {
+        let rows = self.0.running.rows();
+        let columns = vec![
+            ("qid", integers(rows.iter().map(|row| i64::try_from(row.id).unwrap_or(i64::MAX)))),
+            ("query", texts(rows.iter().map(|row| &*row.text))),
+            ("database", texts(rows.iter().map(|row| &*row.database))),
+            ("duration", texts(rows.iter().map(|row| row.duration.as_str()))),
+            ("status", texts(rows.iter().map(|row| row.status))),
+        ];
+        named(texts(rows.iter().map(|_| "")), columns)
     }
 
     fn readable_buckets(&self, access: &Access) -> Vec<Arc<Bucket>> {
