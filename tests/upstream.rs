@@ -7,6 +7,8 @@ mod credentials;
 mod delivery;
 #[cfg(feature = "server")]
 mod flavour;
+#[cfg(feature = "server")]
+mod grpc;
 mod raw;
 #[cfg(feature = "server")]
 mod spool;

@@ -23,7 +23,16 @@ use crate::{
 };
 
 /// A pool of connections to upstreams.
-pub(super) type Client = Pooled<Bounded, Body>;
+type Client = Pooled<Bounded, Body>;
+
+/// The pools, by what is spoken.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// HTTP/1.1, or HTTP/2 where ALPN says so.
+    pub(super) http: Client,
+    /// HTTP/2 alone, without TLS by prior knowledge: what gRPC needs.
+    pub(super) grpc: Client,
+}
 
 /// Idle connections kept for one upstream: as many as a busy edge needs at once, no more than a small server bears.
 const IDLE_CONNECTIONS: usize = 128;
@@ -31,9 +40,9 @@ const IDLE_CONNECTIONS: usize = 128;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Makes a client. Without `tls` nobody is trusted: reading the system's roots costs time, and a container without any must still reach a plain
+/// Makes the clients. Without `tls` nobody is trusted: reading the system's roots costs time, and a container without any must still reach a plain
 /// upstream.
-pub(super) fn client(tls: Option<ClientConfig>, connect_timeout: Duration) -> Result<Client, Error> {
+pub(super) fn clients(tls: Option<ClientConfig>, connect_timeout: Duration) -> Result<Clients, Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -48,12 +57,15 @@ pub(super) fn client(tls: Option<ClientConfig>, connect_timeout: Duration) -> Re
     });
     let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(tcp);
 
-    Ok(Pooled::builder(TokioExecutor::new())
+    let connector = Bounded { connector, timeout: connect_timeout };
+    let mut builder = Pooled::builder(TokioExecutor::new());
+    builder
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .build(Bounded { connector, timeout: connect_timeout }))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS);
+    let http = builder.build(connector.clone());
+    Ok(Clients { http, grpc: builder.http2_only(true).build(connector) })
 }
 
 fn without_roots() -> Result<ClientConfig, Error> {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | where to | scheme, authority and base path of `upstream.url`; the path and query of the request are joined to the base as they are |
 //! | protocol | HTTP/1.1, or h2 where the server offers it by ALPN; TLS by rustls with the system's roots, a CA and a client certificate from files, or any `ClientConfig` |
+//! | gRPC | over HTTP/2, without TLS by prior knowledge; streams both ways, trailers |
 //! | headers | hop-by-hop ones are removed both ways, `Host` is the upstream's; everything else is left alone |
 //! | credentials | the request's own `Authorization`, which the layers have settled; `upstream.token` only for calls of the shim's own |
 //! | bodies | streamed both ways; of what may be sent again the chunks are kept, shared, up to `replay_bytes` |

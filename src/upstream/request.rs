@@ -43,6 +43,12 @@ impl Purpose {
     }
 }
 
+/// Whether this is gRPC (Flight, Flight SQL), which speaks HTTP/2 and ends with trailers.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
 /// `Retry-After` in seconds. A date is taken for nothing: clocks differ.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
@@ -234,6 +240,20 @@ mod tests {
             (Method::DELETE, "/api/v3/write_lp", Purpose::Other),
         ] {
             assert_eq!(Purpose::of(&method, path), purpose, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_media_type() {
+        for (kind, grpc) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; x=y", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            assert_eq!(is_grpc(&headers), grpc, "{kind}");
         }
     }
 

@@ -23,7 +23,7 @@ use tower_service::Service;
 
 use super::{
     body::{Download, Keep, Source},
-    client::{Client, client},
+    client::{Clients, clients},
     delivery::{
         breaker::Breaker,
         budget::Budget,
@@ -32,7 +32,7 @@ use super::{
         random,
     },
     failure::{Failure, before_answer},
-    request::{Base, Purpose, authorization, prepare_headers, retry_after, strip_connection},
+    request::{Base, Purpose, authorization, is_grpc, prepare_headers, retry_after, strip_connection},
 };
 use crate::{
     body::Body,
@@ -65,7 +65,7 @@ pub(super) struct Inner {
     max_open: usize,
     /// Bytes that a body may have once it is unpacked.
     pub(super) unpacked: u64,
-    client: ArcSwap<Client>,
+    clients: ArcSwap<Clients>,
     https: bool,
 }
 
@@ -136,7 +136,7 @@ impl Upstream {
             (None, None) if https => Some(super::tls::load(&config::UpstreamTls::default())?),
             (None, None) => None,
         };
-        let client = client(tls, config.connect_timeout)?;
+        let clients = clients(tls, config.connect_timeout)?;
         Ok(Self(Arc::new(Inner {
             endpoints,
             api: config.api,
@@ -155,7 +155,7 @@ impl Upstream {
             open: AtomicUsize::new(0),
             max_open: config.max_requests,
             unpacked: limits.decompressed,
-            client: ArcSwap::from_pointee(client),
+            clients: ArcSwap::from_pointee(clients),
             https,
         })))
     }
@@ -176,7 +176,7 @@ impl Upstream {
     /// When they can't be used: the old ones stay.
     pub fn reload_tls(&self, config: &config::Upstream) -> Result<(), Error> {
         if let Some(tls) = config.tls.as_ref().filter(|_| self.0.https) {
-            self.0.client.store(Arc::new(client(Some(super::tls::load(tls)?), config.connect_timeout)?));
+            self.0.clients.store(Arc::new(clients(Some(super::tls::load(tls)?), config.connect_timeout)?));
         }
         Ok(())
     }
@@ -340,7 +340,13 @@ impl Inner {
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = endpoint.base.join(&parts.uri)?;
         *request.headers_mut() = parts.headers.clone();
-        let reply = self.client.load().request(request);
+        let reply = if is_grpc(&parts.headers) {
+            // Of this connection, and so it did not come along; servers want to see it.
+            request.headers_mut().insert(http::header::TE, HeaderValue::from_static("trailers"));
+            self.clients.load().grpc.request(request)
+        } else {
+            self.clients.load().http.request(request)
+        };
         patiently(pin!(reply), source, patience).await
     }
 
@@ -394,7 +400,7 @@ impl Inner {
             if let Some(value) = &*self.authorization.load() {
                 request.headers_mut().insert(AUTHORIZATION, HeaderValue::clone(value));
             }
-            let answer = self.client.load().request(request);
+            let answer = self.clients.load().http.request(request);
             let answer = tokio::time::timeout(self.times.connect, answer).await.ok()?.ok()?;
             (!answer.status().is_server_error()).then_some(())
         };
