@@ -1,6 +1,7 @@
 //! A server behind the shim that misbehaves, on real sockets.
 
 mod catalog;
+mod chaos;
 mod client;
 #[cfg(feature = "server")]
 mod credentials;
