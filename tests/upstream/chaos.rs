@@ -129,16 +129,10 @@ async fn server() -> (Raw, Arc<Mutex<Vec<String>>>) {
     let server = Raw::start(move |_, mut stream| {
         let store = Arc::clone(&store);
         async move {
-            while let Some(request) = read_request(&mut stream).await {
-                store.lock().unwrap().push(request.split_once("\r\n\r\n").unwrap().1.to_owned());
-                // One connection, one request: so that every request meets a mishap of its own.
-                let answer = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
-                if stream.write_all(answer.as_bytes()).await.is_err() {
-                    return;
-                }
-                let _ = stream.shutdown().await;
-                return;
-            }
+            // One connection, one request: so that every request meets a mishap of its own.
+            let Some(request) = read_request(&mut stream).await else { return };
+            store.lock().unwrap().push(request.split_once("\r\n\r\n").unwrap().1.to_owned());
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
         }
     })
     .await;
