@@ -94,7 +94,7 @@ fn story() -> Vec<(Method, String, &'static str, &'static str)> {
         ("db=tele&precision=h", "hour v=1 472222"),
         ("db=tele&rp=week&precision=ms", "cpu,host=w usage=7 1700000000000"),
         ("db=other", "cpu,host=o usage=9 1700000000000000000"),
-        // A database whose first policy isn't the default one. (`SHOW MEASUREMENTS` of it differs: v3's API has no databases of several buckets.)
+        // A database whose first policy isn't the default one.
         ("db=late&rp=weekly", "cpu,host=l usage=10 1700000000000000000"),
         // What goes wrong.
         ("", "cpu usage=1"),
@@ -137,6 +137,7 @@ fn story() -> Vec<(Method, String, &'static str, &'static str)> {
         "SHOW RETENTION POLICIES ON tele",
         "SHOW RETENTION POLICIES ON nosuch",
         "SHOW RETENTION POLICIES ON late",
+        "SHOW MEASUREMENTS ON late",
         "SELECT usage FROM late..cpu; SELECT usage FROM late.weekly.cpu; SELECT usage FROM late.autogen.cpu",
         "SHOW MEASUREMENTS",
         "SHOW MEASUREMENTS ON other",
