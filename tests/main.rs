@@ -16,6 +16,9 @@ mod examples;
 mod influxql;
 /// Who may ask, what is asked, what may run: the layers in front of the native API.
 mod layers;
+/// What a query may take.
+#[cfg(all(feature = "server", feature = "embedded"))]
+mod limits;
 /// InfluxQL against what InfluxDB 1.6.7 answers.
 #[cfg(feature = "embedded")]
 mod query;

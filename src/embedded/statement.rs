@@ -91,26 +91,29 @@ impl Stream for Reply {
     type Item = Result<RecordBatch, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        // Its time is up for those too who read slowly what is there.
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            self.cancel.0.store(true, Ordering::Relaxed);
+            self.batches.close();
+            self.ended = true;
+            return Poll::Ready(Some(Err(timeout())));
+        }
         match self.batches.poll_recv(cx) {
             Poll::Ready(Some(item)) => {
                 self.ended |= item.is_err();
-                return Poll::Ready(Some(item));
+                Poll::Ready(Some(item))
             }
-            Poll::Ready(None) if self.ended || self.finished.load(Ordering::Acquire) => return Poll::Ready(None),
+            Poll::Ready(None) if self.finished.load(Ordering::Acquire) => Poll::Ready(None),
             Poll::Ready(None) => {
                 // It panicked: what was sent is not all.
                 self.ended = true;
-                return Poll::Ready(Some(Err(Error::internal("the query ended before its end"))));
+                Poll::Ready(Some(Err(Error::internal("the query ended before its end"))))
             }
-            Poll::Pending => {}
+            Poll::Pending => Poll::Pending,
         }
-        if self.deadline.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        self.cancel.0.store(true, Ordering::Relaxed);
-        self.batches.close();
-        self.ended = true;
-        Poll::Ready(Some(Err(timeout())))
     }
 }
 

@@ -100,10 +100,9 @@ impl Union {
             let values: Vec<Box<str>> = batch.columns.iter().map(|column| column.text(row).into()).collect();
             let bytes =
                 values.iter().map(|value| value.len() + size_of::<Box<str>>()).sum::<usize>() + size_of::<Vec<Box<str>>>();
-            self.room = self
-                .room
-                .checked_sub(bytes)
-                .ok_or_else(|| Error::new(Kind::Unprocessable, "the answer needs more memory than limits.query_memory"))?;
+            self.room = self.room.checked_sub(bytes).ok_or_else(|| {
+                Error::new(Kind::Unprocessable, "query needs more than its memory budget (limits.query_memory)")
+            })?;
             let name = batch.name.as_ref().map_or("", |name| name.text(row));
             match self.rows.get_mut(name) {
                 Some(rows) => {

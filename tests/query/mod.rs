@@ -156,7 +156,7 @@ fn a_query_over_its_memory_fails_clearly() {
         let (kind, message) = answer_within(statement, &tables, small).unwrap_err();
         assert_eq!(
             (kind, &*message),
-            (Kind::Unprocessable, "query needs more than its memory budget of 20000 bytes"),
+            (Kind::Unprocessable, "query needs more than its memory budget of 20000 bytes (limits.query_memory)"),
             "{statement}"
         );
     }

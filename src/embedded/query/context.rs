@@ -104,7 +104,7 @@ impl<'a> Budget<'a> {
         if used > self.limit {
             return Err(Error::new(
                 Kind::Unprocessable,
-                format!("query needs more than its memory budget of {} bytes", self.limit),
+                format!("query needs more than its memory budget of {} bytes (limits.query_memory)", self.limit),
             ));
         }
         let all = self.pool.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
