@@ -10,7 +10,7 @@ mod render;
 use std::{path::Path, sync::Arc, sync::atomic::AtomicBool};
 
 use memory::Memory;
-use serde_json::Value;
+use serde_json::{Value, json};
 use v1shim::{
     Error,
     embedded::{
@@ -145,6 +145,55 @@ fn answers_as_influxdb_1_6_7() {
     );
     assert!(count.wrong.is_empty(), "{} wrong answers:\n{}", count.wrong.len(), count.wrong.join("\n"));
     assert!(count.agree > 0, "the cases weren't found");
+}
+
+/// 1.6.7 stores no unsigned integers; 1.8's documentation says that they are numbers like others, and 1.x's sums overflow.
+#[test]
+fn functions_take_unsigned_integers() {
+    let tables: Arc<dyn Tables> =
+        Arc::new(Memory::parse(&format!("m u=5u 0\nm u=3u 1000000000\nm u={}u 2000000000\n", u64::MAX)));
+    let (first, second, third) = (0, 1_000_000_000, 2_000_000_000);
+    let rise = (u64::MAX - 3) as f64;
+    for (call, expected) in [
+        ("derivative(u)", json!([[second, -2.0], [third, rise]])),
+        ("non_negative_derivative(u)", json!([[third, rise]])),
+        ("difference(u)", json!([[second, u64::MAX - 1], [third, u64::MAX - 3]])),
+        ("non_negative_difference(u)", json!([[third, u64::MAX - 3]])),
+        ("cumulative_sum(u)", json!([[first, 5], [second, 8], [third, 7]])),
+        ("moving_average(u, 2)", json!([[second, 4.0], [third, 1.0]])),
+        ("exponential_moving_average(u, 1)", json!([[first, 5.0], [second, 3.0], [third, u64::MAX as f64]])),
+        ("top(u, 1)", json!([[third, u64::MAX]])),
+        ("bottom(u, 2)", json!([[first, 5], [second, 3]])),
+        ("sample(u, 3)", json!([[first, 5], [second, 3], [third, u64::MAX]])),
+        ("max(u)", json!([[third, u64::MAX]])),
+        ("sum(u)", json!([[first, 7]])),
+        ("spread(u)", json!([[first, u64::MAX - 3]])),
+        ("integral(u)", json!([[first, 4.0 + 0.5 * (u64::MAX as f64 + 3.0)]])),
+    ] {
+        let answer = answer(&format!("SELECT {call} FROM m"), &tables).unwrap();
+        assert_eq!(answer["series"][0]["values"], expected, "{call}");
+    }
+}
+
+/// What `top`, `sample`, forecasts and transformations hold counts too.
+#[test]
+fn functions_count_as_memory() {
+    let lines: String = (0..10_000).map(|i| format!("m,host=h{} v={i} {}\n", i % 3, i * 1_000)).collect();
+    let tables: Arc<dyn Tables> = Arc::new(Memory::parse(&lines));
+    let small = Limits { memory: 20_000, ..Limits::default() };
+    for call in ["top(v, 5000)", "sample(v, 5000)", "difference(v)", "relative_strength_index(v, 3)"] {
+        let (kind, message) = answer_within(&format!("SELECT {call} FROM m"), &tables, small).unwrap_err();
+        assert_eq!(kind, Kind::Unprocessable, "{call}: {message}");
+    }
+    let forecast =
+        "SELECT holt_winters(max(v), 1000000000, 0) FROM m WHERE time >= 0 AND time < 10ms GROUP BY time(1ms) fill(none)";
+    assert_eq!(answer_within(forecast, &tables, small).unwrap_err().0, Kind::Unprocessable);
+    // A few points of many are kept, not all.
+    let answer = answer_within("SELECT top(v, 3), host FROM m", &tables, small).unwrap();
+    let expected = json!([[9_997_000, 9997.0, "h1"], [9_998_000, 9998.0, "h2"], [9_999_000, 9999.0, "h0"]]);
+    assert_eq!(answer["series"][0]["values"], expected);
+    let answer = answer_within("SELECT sample(v, 3) FROM m", &tables, small).unwrap();
+    assert_eq!(answer["series"][0]["values"].as_array().map(Vec::len), Some(3));
 }
 
 #[test]

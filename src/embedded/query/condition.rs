@@ -139,7 +139,9 @@ fn bind_expr(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
         ast::Expr::Literal(literal) => Expr::Literal(match &literal.value {
             Value::Boolean(value) => Scalar::Boolean(*value),
             Value::Float(value) => Scalar::Float(*value),
-            Value::Integer(value) | Value::Duration(value) => Scalar::Integer(*value),
+            Value::Integer(value) => Scalar::Integer(*value),
+            // Only the time is compared with durations.
+            Value::Duration(_) => Scalar::Null,
             Value::String(value) => Scalar::String((**value).into()),
             Value::Unsigned(value) => Scalar::Unsigned(*value),
         }),
