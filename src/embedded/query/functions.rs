@@ -59,7 +59,7 @@ pub(super) fn distinct(builder: &mut Builder<'_>, reference: &VarRef) -> Call {
     Call { function: Function::Distinct, arg: Arg::Ref(slot), input: kind, output: kind }
 }
 
-/// Types a call that [`validate`](crate::influxql::validate) let through.
+/// Types a call that [`validate`](fn@crate::influxql::validate) let through.
 pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Call, Error> {
     let name = call.name.name.to_ascii_lowercase();
     let (arg, input) = match call.args.first() {
