@@ -10,7 +10,7 @@ use super::{
     fill,
     ir::{Arg, Call, Fill, Function, Place, Reader, Select, Source},
     output::Output,
-    points::Points,
+    points::{Edges, Points},
     rows::{self, Column, Groups, Rows, Wanted},
     transform,
     value::{Scalar, Type, column},
@@ -32,11 +32,14 @@ enum Leaf {
     Fold(Box<dyn Fold>),
     /// All of them as they are, not by window.
     Points(Points),
+    /// The first or last of each series.
+    Edges(Edges),
 }
 
 /// Runs it over one measurement.
 pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<(), Error> {
     let aux = if select.is_selector() { select.aux() } else { Vec::new() };
+    let stored = source.tables.iter().all(|table| matches!(table.reader, Reader::Tables(_)));
     let mut running: Vec<Running<'_>> = select
         .calls
         .iter()
@@ -44,6 +47,9 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
             let innermost = leaf(call);
             let leaf = match innermost.function {
                 Function::Points | Function::Integral { .. } => Leaf::Points(Points::default()),
+                Function::First | Function::Last if select.windows.is_none() && stored => {
+                    Leaf::Edges(Edges::new(innermost.function == Function::First, &aux, select))
+                }
                 _ => aggregate::fold(&innermost.function, innermost.input, &aux, select.ascending)
                     .map_or(Leaf::Nothing, Leaf::Fold),
             };
@@ -57,7 +63,7 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
     let limited = rows::limited(select, source)?;
     let mut groups = Groups::default();
     let mut partition = 0;
-    for table in &source.tables {
+    for (number, table) in source.tables.iter().enumerate() {
         let subquery = matches!(table.reader, Reader::Subquery(_));
         if !running.iter().any(|running| match table.places[running.call.slot()] {
             Place::Field(_) => true,
@@ -72,8 +78,8 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
             if limited.as_ref().is_some_and(|limited| !limited.has(table, &rows.tags)) {
                 return Ok(true);
             }
-            // Series come sorted: one that isn't behind the last one begins the next partition. Those of several buckets overlap.
-            if source.tables.len() == 1 && last.as_ref().is_some_and(|last| rows.tags < *last) {
+            // Series come sorted: one that isn't behind the last one begins the next partition.
+            if last.as_ref().is_some_and(|last| rows.tags < *last) {
                 partition += 1;
             }
             last = Some(Arc::clone(&rows.tags));
@@ -101,7 +107,11 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
                 let fold = match &mut running.leaf {
                     Leaf::Nothing => continue,
                     Leaf::Points(points) => {
-                        points.add((group, partition), &rows, array, inside(), budget)?;
+                        points.add((group, (number, partition)), &rows, array, inside(), budget)?;
+                        continue;
+                    }
+                    Leaf::Edges(edges) => {
+                        edges.add((group, (number, partition)), &rows, array, inside(), budget)?;
                         continue;
                     }
                     Leaf::Fold(fold) => fold,
@@ -204,6 +214,7 @@ fn points(
     let leaves = match &mut running.leaf {
         Leaf::Nothing => return Ok(Vec::new()),
         Leaf::Points(points) => Leaves::Points(points.finish(group, source, select.ascending, budget)?),
+        Leaf::Edges(edges) => Leaves::Windows(vec![(select.time.0, edges.finish(group, source).into_iter().collect())]),
         Leaf::Fold(fold) => {
             let mut windows = fold.finish(group);
             if !select.ascending {
@@ -234,7 +245,9 @@ fn apply(
     let points = match &call.arg {
         Arg::Ref(_) => match (leaves, &call.function) {
             (Leaves::Points(points), Function::Integral { unit }) => {
-                transform::integral(&points, *unit, select.windows.as_ref(), select.time.0, select.ascending)
+                // Without windows it is at no time in particular.
+                let start = if select.ascending { MIN_TIME } else { i64::MAX };
+                transform::integral(&points, *unit, select.windows.as_ref(), start, select.ascending)
             }
             (Leaves::Points(points), _) => return Ok(points),
             (Leaves::Windows(windows), function) if function.keeps_times() => {

@@ -24,6 +24,28 @@ pub(super) struct Fields {
     pub(super) calls: Vec<Call>,
     pub(super) columns: Vec<Column>,
     pub(super) time_name: Box<str>,
+    /// Why it can't be run if there is any series to run it on, and which of the references that is about.
+    pub(super) refused: Option<(usize, Box<str>)>,
+}
+
+/// Whether a call works on windows and the one before the first.
+pub(super) fn transforms(ast: &ast::Select) -> bool {
+    fn within(expr: &ast::Expr) -> bool {
+        match expr {
+            ast::Expr::Call(call) => {
+                let name = call.name.name.to_ascii_lowercase();
+                name.ends_with("derivative")
+                    || name.ends_with("difference")
+                    || name == "moving_average"
+                    || name == "elapsed"
+                    || call.args.iter().any(within)
+            }
+            ast::Expr::Binary(binary) => within(&binary.left) || within(&binary.right),
+            ast::Expr::Paren(inner, _) => within(inner),
+            _ => false,
+        }
+    }
+    ast.fields.iter().any(|field| within(&field.expr))
 }
 
 fn is_time(expr: &ast::Expr) -> bool {
@@ -94,7 +116,7 @@ pub(super) fn resolve(
     if !subquery {
         items.iter().try_for_each(|item| typed(&item.expr, catalog).map(|_| ()))?;
     }
-    let mut builder = Builder { catalog, windows, refs: Vec::new(), calls: Vec::new() };
+    let mut builder = Builder { catalog, windows, refused: None, refs: Vec::new(), calls: Vec::new() };
     let mut exprs = Vec::with_capacity(items.len());
     for item in &items {
         exprs.push(builder.expr(&item.expr)?);
@@ -110,7 +132,7 @@ pub(super) fn resolve(
             Column { name, outside: outside(&expr, &kinds), expr, kind }
         })
         .collect();
-    Ok(Fields { refs: builder.refs, calls: builder.calls, columns, time_name })
+    Ok(Fields { refs: builder.refs, calls: builder.calls, columns, time_name, refused: builder.refused })
 }
 
 /// The type that a query around this one takes an expression for, given those of its slots.
@@ -297,6 +319,8 @@ fn shift_calls(expr: Expr, refs: usize) -> Expr {
 pub(super) struct Builder<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) windows: Option<&'a Windows>,
+    /// The first call of a function that doesn't take its argument's type: the argument's slot, and 1.x's words.
+    pub(super) refused: Option<(usize, Box<str>)>,
     refs: Vec<Ref>,
     calls: Vec<Call>,
 }

@@ -81,7 +81,10 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
         _ => return Err(Error::invalid(format!("expected field argument in {name}()"))),
     };
     let function = function(builder, call, &name)?;
-    takes(&function, &name, &arg, input)?;
+    if let Err(error) = takes(&function, &name, &arg, input) {
+        // 1.x finds out when it has a series to read.
+        builder.refused.get_or_insert((slot_of(&arg), error.to_string().into()));
+    }
     let output = match function {
         Function::Count | Function::Elapsed { .. } => Type::Integer,
         Function::Mean | Function::Median | Function::Stddev | Function::Integral { .. } => Type::Float,
@@ -97,6 +100,14 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
         arg => arg,
     };
     Ok(Call { function, arg, input, output })
+}
+
+/// The column that is read in the end.
+fn slot_of(arg: &Arg) -> usize {
+    match arg {
+        Arg::Ref(slot) => *slot,
+        Arg::Call(call) => call.slot(),
+    }
 }
 
 /// The function of this name, with its parameters.

@@ -44,6 +44,8 @@ pub(super) struct Select {
     pub(super) limits: Limits4,
     /// `tz()`: its name and the zone.
     pub(super) zone: Option<(Box<str>, TimeZone)>,
+    /// Why it can't be run; a query around it fails when it reads a column of it.
+    pub(super) refused: Option<Box<str>>,
 }
 
 impl Select {

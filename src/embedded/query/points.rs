@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, Int64Array};
 use super::{
     aggregate::Point,
     context::Budget,
-    ir::Source,
+    ir::{Select, Source},
     merge::{Merge, gives_groups, sort_series},
     rows::{Column, Rows},
     value::Scalar,
@@ -18,14 +18,20 @@ use crate::error::Error;
 #[derive(Default)]
 pub(super) struct Points {
     /// For each group the pieces of its partitions.
-    groups: Vec<BTreeMap<usize, Vec<Rows>>>,
+    groups: Vec<Partitions>,
 }
+
+/// Pieces by source and partition.
+type Partitions = BTreeMap<(usize, usize), Vec<Rows>>;
+
+/// A group, and which source and partition.
+type Place = (usize, (usize, usize));
 
 impl Points {
     /// Takes in those of `rows` that have a value.
     pub(super) fn add(
         &mut self,
-        (group, partition): (usize, usize),
+        (group, partition): Place,
         batch: &Rows,
         column: &ArrayRef,
         rows: Range<usize>,
@@ -58,21 +64,15 @@ impl Points {
         ascending: bool,
         budget: &Budget<'_>,
     ) -> Result<Vec<Point>, Error> {
-        let mut partitions: Vec<Vec<Rows>> =
-            self.groups.get_mut(group).map(std::mem::take).unwrap_or_default().into_values().collect();
-        if !ascending {
-            partitions.reverse();
-        }
+        let partitions = self.groups.get_mut(group).map(std::mem::take).unwrap_or_default();
         let mut points = Vec::new();
-        for mut pieces in partitions {
+        for (number, mut pieces) in in_order(partitions, source, ascending) {
             budget.check()?;
             let bytes = pieces.iter().map(Rows::bytes).sum();
             budget.take(pieces.iter().map(|rows| rows.time.len() * size_of::<Point>()).sum())?;
-            let mut by_groups = false;
-            if let [table] = &source.tables[..] {
-                sort_series(&mut pieces, table);
-                by_groups = gives_groups(table);
-            }
+            let table = &source.tables[number];
+            sort_series(&mut pieces, table);
+            let by_groups = gives_groups(table);
             let value = |piece: usize, row: usize| pieces[piece].columns.first().map_or(Scalar::Null, |column| column.value(row));
             let point =
                 |(piece, row): (usize, usize)| Point { time: pieces[piece].time.value(row), value: value(piece, row), aux: None };
@@ -80,5 +80,91 @@ impl Points {
             budget.give_back(bytes);
         }
         Ok(points)
+    }
+}
+
+/// Partitions in the order in which 1.x reads them: sources one after the other, the first, then the last and those before it, since nothing
+/// sorts its heap.
+fn in_order(partitions: Partitions, source: &Source, ascending: bool) -> Vec<(usize, Vec<Rows>)> {
+    let sources = source.tables.len();
+    let mut all: Vec<((usize, usize), Vec<Rows>)> = partitions.into_iter().collect();
+    if !ascending {
+        all.reverse();
+    }
+    all.sort_by_key(|((number, _), _)| if *number == 0 { 0 } else { sources - number });
+    all.into_iter().map(|((number, _), pieces)| (number, pieces)).collect()
+}
+
+/// Collects the first or the last points of the series of all groups.
+pub(super) struct Edges {
+    first: bool,
+    /// The selected columns beside the value, and their order by name: while they hold texts, they decide between equal times.
+    aux: Vec<usize>,
+    ties: Vec<usize>,
+    groups: Vec<Partitions>,
+}
+
+impl Edges {
+    pub(super) fn new(first: bool, aux: &[usize], select: &Select) -> Self {
+        let mut ties: Vec<usize> = (0..aux.len()).collect();
+        ties.sort_by(|a, b| select.refs[aux[*a]].name.cmp(&select.refs[aux[*b]].name));
+        // Behind the value.
+        let ties = ties.into_iter().map(|tie| tie + 1).collect();
+        Self { first, aux: aux.to_vec(), ties, groups: Vec::new() }
+    }
+
+    /// Takes in the first or last of `rows` that has a value.
+    pub(super) fn add(
+        &mut self,
+        (group, partition): Place,
+        batch: &Rows,
+        column: &ArrayRef,
+        mut rows: Range<usize>,
+        budget: &Budget<'_>,
+    ) -> Result<(), Error> {
+        let row = if self.first { rows.find(|row| column.is_valid(*row)) } else { rows.rfind(|row| column.is_valid(*row)) };
+        let Some(row) = row else { return Ok(()) };
+        if self.groups.len() <= group {
+            self.groups.resize_with(group + 1, BTreeMap::new);
+        }
+        let pieces = self.groups[group].entry(partition).or_default();
+        let same = pieces.last().is_some_and(|last| last.tags == batch.tags);
+        // Batches of a series ascend.
+        if same && self.first {
+            return Ok(());
+        }
+        let columns = std::iter::once(Column::Field(column.slice(row, 1)));
+        let columns = columns.chain(self.aux.iter().map(|slot| batch.columns[*slot].slice(row, 1))).collect();
+        let edge = Rows { tags: Arc::clone(&batch.tags), time: batch.time.slice(row, 1), columns };
+        if same {
+            pieces.pop();
+        } else {
+            budget.take(edge.bytes())?;
+        }
+        pieces.push(edge);
+        Ok(())
+    }
+
+    /// The first or last point of a group: of several at one time, the one that 1.x's heap has on top; between sources the largest.
+    pub(super) fn finish(&mut self, group: usize, source: &Source) -> Option<Point> {
+        let partitions = self.groups.get_mut(group).map(std::mem::take).unwrap_or_default();
+        let mut best: Option<Point> = None;
+        for ((number, _), mut pieces) in partitions {
+            sort_series(&mut pieces, &source.tables[number]);
+            let Some((piece, row)) = Merge::new(&pieces, &self.ties, false, !self.first).next() else { continue };
+            let rows = &pieces[piece];
+            let mut columns = rows.columns.iter().map(|column| column.value(row));
+            let value = columns.next().unwrap_or(Scalar::Null);
+            let point = Point { time: rows.time.value(row), value, aux: (!self.aux.is_empty()).then(|| columns.collect()) };
+            let better = best.as_ref().is_none_or(|best| {
+                let later = point.time.cmp(&best.time);
+                let order = if self.first { later.reverse() } else { later };
+                order.then_with(|| point.value.order(&best.value)).is_gt()
+            });
+            if better {
+                best = Some(point);
+            }
+        }
+        best
     }
 }

@@ -12,7 +12,7 @@ use super::{
     context::Context,
     describe, fields,
     ir::{Fill, Place, Reader, Ref, Select, Source, Table, closed},
-    pattern,
+    pattern, rows,
     time_range::{self, Clock, TimeRange},
     value::{Scalar, Type},
     window::{MAX_TIME, MIN_TIME, Windows},
@@ -80,7 +80,11 @@ struct Parent<'a> {
 /// Resolves a `SELECT` that makes sense.
 pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select, Error> {
     validate_select(ast).map_err(|error| Error::invalid(error.to_string()))?;
-    select_within(ast, context, None)
+    let select = select_within(ast, context, None)?;
+    match select.refused {
+        Some(why) => Err(Error::invalid(why.into_string())),
+        None => Ok(select),
+    }
 }
 
 fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Parent<'_>>) -> Result<Select, Error> {
@@ -119,10 +123,15 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     let (measurements, subqueries): (Vec<_>, Vec<_>) =
         ast.from.iter().cloned().partition(|source| matches!(source, ast::Source::Measurement(_)));
     let found = find(&measurements, context)?;
+    // Transformations of windows look at the one before the first, too.
+    let earlier = match &own_windows {
+        Some(windows) if time.0 > MIN_TIME && fields::transforms(ast) => time.0.saturating_sub(windows.width),
+        _ => time.0,
+    };
     let mut readers: BTreeMap<Arc<str>, Vec<(Reader, Arc<Schema>)>> = BTreeMap::new();
     for (name, tables) in found {
         let within = |(tables, schema): (Arc<dyn Tables>, Arc<Schema>)| {
-            let schema = tables.schema_within(&name, time.0..=time.1).unwrap_or(schema);
+            let schema = tables.schema_within(&name, earlier..=time.1).unwrap_or(schema);
             (Reader::Tables(tables), schema)
         };
         let tables = tables.into_iter().map(within).collect();
@@ -173,7 +182,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
             .collect::<Result<Vec<_>, Error>>()?;
         sources.push(Source { name, tables });
     }
-    Ok(Select {
+    let mut select = Select {
         sources,
         refs: fields.refs,
         calls: fields.calls,
@@ -198,7 +207,36 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         ascending,
         limits,
         zone,
-    })
+        refused: None,
+    };
+    select.refused = refused(&select, fields.refused)?;
+    Ok(select)
+}
+
+/// Why a query can't be run: a subquery that it reads can't, or a function doesn't take the type of a column that some series has.
+fn refused(select: &Select, own: Option<(usize, Box<str>)>) -> Result<Option<Box<str>>, Error> {
+    for table in select.sources.iter().flat_map(|source| &source.tables) {
+        if let Reader::Subquery(inner) = &table.reader
+            && let Some(why) = &inner.refused
+            && table.places.iter().any(|place| *place != Place::Nowhere)
+        {
+            return Ok(Some(why.clone()));
+        }
+    }
+    let Some((slot, why)) = own else { return Ok(None) };
+    for source in &select.sources {
+        let limited = rows::limited(select, source)?;
+        for table in source.tables.iter().filter(|table| table.places[slot] != Place::Nowhere) {
+            let Reader::Tables(tables) = &table.reader else { return Ok(Some(why)) };
+            let series = tables.series(&source.name, select.time.0..=select.time.1)?;
+            let read =
+                |tags: &[Box<str>]| rows::chosen(table, tags) && limited.as_ref().is_none_or(|limited| limited.has(table, tags));
+            if series.iter().any(|tags| read(tags)) {
+                return Ok(Some(why));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Looks up the measurements of `FROM`.
@@ -337,7 +375,7 @@ fn table(
 /// What a subquery gives, as the columns of a measurement.
 fn output_schema(select: &Select) -> Schema {
     let mut fields: BTreeMap<Box<str>, Vec<FieldType>> = BTreeMap::new();
-    for column in &select.columns {
+    for column in select.columns.iter().filter(|column| column.outside != Type::Unknown) {
         fields.entry(column.name.clone()).or_insert_with(|| {
             vec![match column.outside {
                 Type::Float | Type::Unknown => FieldType::Float,

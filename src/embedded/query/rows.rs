@@ -68,7 +68,7 @@ impl Column {
         }
     }
 
-    fn slice(&self, offset: usize, len: usize) -> Self {
+    pub(super) fn slice(&self, offset: usize, len: usize) -> Self {
         match self {
             Self::Field(array) => Self::Field(array.slice(offset, len)),
             other => other.clone(),
@@ -342,6 +342,13 @@ impl Groups {
     }
 }
 
+/// Whether the condition leaves a series, as far as its tags tell.
+pub(super) fn chosen(table: &Table, tags: &[Box<str>]) -> bool {
+    let fields = table.fields.len();
+    let known = |slot: usize| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()));
+    table.condition.as_ref().is_none_or(|condition| condition.bind(&known).truth() != Some(false))
+}
+
 /// What `SLIMIT` and `SOFFSET` leave.
 pub(super) struct Limited<'a> {
     by: &'a [Box<str>],
@@ -376,15 +383,10 @@ pub(super) fn limited<'a>(select: &'a Select, source: &super::ir::Source) -> Res
     }
     let mut keys = std::collections::BTreeSet::new();
     for table in &source.tables {
-        let fields = table.fields.len();
         // A subquery's own groups are limited.
         let Reader::Tables(tables) = &table.reader else { return Ok(None) };
         for tags in tables.series(&source.name, select.time.0..=select.time.1)? {
-            let holds = table.condition.as_ref().is_none_or(|condition| {
-                condition.bind(&|slot| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()))).truth()
-                    != Some(false)
-            });
-            if holds {
+            if chosen(table, &tags) {
                 let key = group_of(&select.limited_by, table, &tags);
                 keys.insert((group_text(&select.limited_by, &key), key));
             }

@@ -105,6 +105,18 @@ impl Scalar {
         }
     }
 
+    /// How two values of one type are ordered.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            (Self::Unsigned(a), Self::Unsigned(b)) => a.cmp(b),
+            (Self::String(a), Self::String(b)) => a.cmp(b),
+            (Self::Boolean(a), Self::Boolean(b)) => a.cmp(b),
+            _ => Ordering::Equal,
+        }
+    }
+
     /// The same value `len` times.
     pub(super) fn repeat(&self, len: usize) -> ArrayRef {
         match self {

@@ -103,6 +103,10 @@ fn function(call: &Call, shape: &mut Shape, wildcards: bool) -> Result {
     let name = name.as_str();
     if is_math(name) {
         count_of(name, math_args(name), call)?;
+        // A pattern there isn't a variable.
+        if call.args.iter().all(|arg| constant(arg) || matches!(arg, Expr::Regex(_))) {
+            return refuse("field must contain at least one variable", call.span);
+        }
         return call.args.iter().filter(|arg| !constant(arg)).try_for_each(|arg| field(arg, shape, wildcards));
     }
     shape.calls += 1;
