@@ -192,6 +192,9 @@ class Generator:
             if self.chance(probability if depth == 0 else probability / 2):
                 # Without LIMIT and SLIMIT these mean something else in 1.6.7.
                 alone = not any(limit.startswith(word.replace("OFFSET", "LIMIT")) for limit in select.limits)
+                # In a subquery with groups of its own, 1.6.7 limits series, not groups.
+                if depth > 0 and select.group:
+                    continue
                 if word.endswith("OFFSET") and alone and (depth > 0 or self.chance(0.8)):
                     continue
                 select.limits.append(f"{word} {self.rng.choice([0, 1, 1, 2, 3, 5, 10])}")

@@ -80,10 +80,14 @@ def shape(text):
 
 
 def executed(theirs, ours):
-    """Whether the results agree up to the failing one: with the first statement's, 1.6.7 loses its error."""
-    ran = [[result for result in compare.parse(text)["results"] if result.get("error") != "not executed"] for text in (theirs, ours)]
-    if len(ran[0]) < len(ran[1]) == 1 and "error" in ran[1][0]:
-        return True
+    """Whether the results agree up to the failing one, whose error 1.6.7 loses."""
+    ran = []
+    for text in (theirs, ours):
+        results = compare.parse(text)["results"]
+        failed = next((i for i, result in enumerate(results) if "error" in result), None)
+        if failed is None:
+            return False
+        ran.append(results[:failed])
     return compare.same(*ran, compare.SUMS)
 
 

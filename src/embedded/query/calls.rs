@@ -245,8 +245,12 @@ fn apply(
     let points = match &call.arg {
         Arg::Ref(_) => match (leaves, &call.function) {
             (Leaves::Points(points), Function::Integral { unit }) => {
-                // Without windows it is at no time in particular.
-                let start = if select.ascending { MIN_TIME } else { i64::MAX };
+                // Without windows it is at no time in particular, of integers where the range begins.
+                let start = match call.input {
+                    Type::Float => MIN_TIME,
+                    _ if select.ascending => select.time.0,
+                    _ => select.time.1.saturating_add(1),
+                };
                 transform::integral(&points, *unit, select.windows.as_ref(), start, select.ascending)
             }
             (Leaves::Points(points), _) => return Ok(points),

@@ -176,6 +176,8 @@ fn bind_expr(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
             }
         }
         ast::Expr::Call(call) => match Math::named(&call.name.name) {
+            // 1.x doesn't compute these over a subquery.
+            Some(math) if call.args.len() == math.arity() && names.measurement.is_none() => Expr::Literal(Scalar::Null),
             Some(math) if call.args.len() == math.arity() => {
                 Expr::Math(math, call.args.iter().map(|arg| bind_expr(arg, names)).collect::<Result<_, _>>()?)
             }

@@ -145,26 +145,31 @@ impl Edges {
         Ok(())
     }
 
-    /// The first or last point of a group: of several at one time, the one that 1.x's heap has on top; between sources the largest.
+    /// The first or last point of a group: of several at one time, the better of the first two that come out of 1.x's heap. A larger value
+    /// is better, for `first` `false` is.
     pub(super) fn finish(&mut self, group: usize, source: &Source) -> Option<Point> {
         let partitions = self.groups.get_mut(group).map(std::mem::take).unwrap_or_default();
         let mut best: Option<Point> = None;
         for ((number, _), mut pieces) in partitions {
             sort_series(&mut pieces, &source.tables[number]);
-            let Some((piece, row)) = Merge::new(&pieces, &self.ties, false, !self.first).next() else { continue };
-            let rows = &pieces[piece];
-            let mut columns = rows.columns.iter().map(|column| column.value(row));
-            let value = columns.next().unwrap_or(Scalar::Null);
-            let point = Point { time: rows.time.value(row), value, aux: (!self.aux.is_empty()).then(|| columns.collect()) };
-            let better = best.as_ref().is_none_or(|best| {
-                let later = point.time.cmp(&best.time);
-                let order = if self.first { later.reverse() } else { later };
-                order.then_with(|| point.value.order(&best.value)).is_gt()
-            });
-            if better {
-                best = Some(point);
+            for (piece, row) in Merge::new(&pieces, &self.ties, false, !self.first).take(2) {
+                let rows = &pieces[piece];
+                let mut columns = rows.columns.iter().map(|column| column.value(row));
+                let value = columns.next().unwrap_or(Scalar::Null);
+                let point = Point { time: rows.time.value(row), value, aux: (!self.aux.is_empty()).then(|| columns.collect()) };
+                if best.as_ref().is_none_or(|best| self.is_better(&point, best)) {
+                    best = Some(point);
+                }
             }
         }
         best
+    }
+
+    fn is_better(&self, point: &Point, best: &Point) -> bool {
+        let later = point.time.cmp(&best.time);
+        let time = if self.first { later.reverse() } else { later };
+        let value = point.value.order(&best.value);
+        let value = if self.first && matches!(point.value, Scalar::Boolean(_)) { value.reverse() } else { value };
+        time.then(value).is_gt()
     }
 }

@@ -104,7 +104,11 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         None => (None, TimeRange::default()),
     };
     let own_windows = windows(ast, clock)?;
-    let windows = own_windows.clone().or_else(|| parent.and_then(|parent| parent.windows.cloned()));
+    let windows = own_windows.clone().or_else(|| {
+        let inherited = parent.and_then(|parent| parent.windows.cloned());
+        // Inherited windows follow the clocks of this query, if it names any.
+        inherited.map(|windows| Windows { zone: clock.zone.cloned().or(windows.zone), ..windows })
+    });
 
     let mut ascending = !ast.order_by.is_some_and(|order| order.descending);
     let own_time = (range.lower(), range.upper());
@@ -391,5 +395,6 @@ fn output_schema(select: &Select) -> Schema {
 
 /// The text of an expression, its references with their types.
 pub(super) fn typed_text(expr: &ast::Expr, catalog: &Catalog) -> String {
-    describe::typed(expr, &|reference| Some(fields::kind_of(reference, catalog).name()))
+    let kind = |reference: &ast::VarRef| Some(fields::kind_of(reference, catalog)).filter(|kind| *kind != Type::Unknown);
+    describe::typed(expr, &|reference| kind(reference).map(Type::name))
 }
