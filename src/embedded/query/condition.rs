@@ -43,6 +43,8 @@ pub(super) struct Names<'a> {
     pub(super) field: &'a mut dyn FnMut(&str) -> Option<usize>,
     /// The type of a field that has several: where it has another one, it isn't there or is converted.
     pub(super) mixed: &'a dyn Fn(&str) -> Option<Type>,
+    /// Whether another source has a field of this name: then it is no tag here, but a field without values.
+    pub(super) elsewhere: &'a dyn Fn(&str) -> bool,
     /// The position of a tag.
     pub(super) tag: &'a dyn Fn(&str) -> Option<usize>,
     /// The measurement, where its series are looked up by their tags; `None` over a subquery, whose tags are values like others.
@@ -113,7 +115,7 @@ fn tag_of(reference: &ast::VarRef, names: &mut Names<'_>) -> Option<Expr> {
     let name = &*reference.name.name;
     match reference.cast {
         Some(Cast::Tag) => {}
-        None | Some(Cast::Field) if (names.field)(name).is_some() => return None,
+        None | Some(Cast::Field) if (names.field)(name).is_some() || (names.elsewhere)(name) => return None,
         Some(Cast::Field) if (names.tag)(name).is_some() => return None,
         None | Some(Cast::Field) => {}
         Some(_) => return None,
@@ -172,7 +174,11 @@ fn bind_expr(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
                 Some(Cast::Unsigned) => typed(field(name), Type::Unsigned),
                 Some(Cast::String) => typed(field(name), Type::String),
                 Some(Cast::Boolean) => typed(field(name), Type::Boolean),
-                None => field(name).map_or_else(|| tag(name), own),
+                None => match field(name) {
+                    Some(slot) => own(slot),
+                    None if (names.elsewhere)(name) => Expr::Literal(Scalar::Null),
+                    None => tag(name),
+                },
             }
         }
         ast::Expr::Call(call) => match Math::named(&call.name.name) {

@@ -38,8 +38,7 @@ pub(super) fn fill(
     if let Some(number) = &mut number {
         *number = match (&number, kind) {
             (_, Type::String) => Scalar::String("".into()),
-            (Scalar::Float(value), Type::Boolean) => Scalar::Boolean(*value != 0.0),
-            (Scalar::Integer(value), Type::Boolean) => Scalar::Boolean(*value != 0),
+            (_, Type::Boolean) => Scalar::Boolean(false),
             (number, kind) => number.cast(kind),
         };
     }

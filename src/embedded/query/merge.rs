@@ -20,9 +20,28 @@ pub(super) fn sort_series(pieces: &mut [Rows], table: &Table) {
     }
 }
 
-/// Whether points at the same time are sorted by their groups: what a subquery's calls give is.
-pub(super) fn gives_groups(table: &Table) -> bool {
-    matches!(&table.reader, Reader::Subquery(inner) if !inner.calls.is_empty())
+/// How far points are sorted by their groups.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ByGroups {
+    No,
+    /// At the same time.
+    AtOneTime,
+    /// Before they are by time.
+    First,
+}
+
+/// How far points of a table are sorted by their groups: what a subquery's calls give is, and without windows it isn't sorted by time.
+pub(super) fn gives_groups(table: &Table) -> ByGroups {
+    match &table.reader {
+        Reader::Subquery(inner) if inner.calls.is_empty() => ByGroups::No,
+        Reader::Subquery(inner)
+            if inner.windows.is_some() || inner.calls.iter().any(|call| call.function.is_transformation()) =>
+        {
+            ByGroups::AtOneTime
+        }
+        Reader::Subquery(_) => ByGroups::First,
+        Reader::Tables(_) => ByGroups::No,
+    }
 }
 
 /// Rows of one series, batch after batch.
@@ -37,15 +56,15 @@ pub(super) struct Merge<'a> {
     pieces: &'a [Rows],
     /// Columns that decide between equal times while they hold texts, by name.
     ties: &'a [usize],
-    /// Whether their tags decide instead.
-    by_tags: bool,
+    /// Whether their tags decide before that.
+    by_groups: ByGroups,
     descending: bool,
     heap: Vec<Cursor>,
 }
 
 impl<'a> Merge<'a> {
     /// Merges `pieces`, whose series are sorted as 1.x sorts series keys.
-    pub(super) fn new(pieces: &'a [Rows], ties: &'a [usize], by_tags: bool, descending: bool) -> Self {
+    pub(super) fn new(pieces: &'a [Rows], ties: &'a [usize], by_groups: ByGroups, descending: bool) -> Self {
         let mut series: Vec<Vec<usize>> = Vec::new();
         let mut last: Option<&Rows> = None;
         for (i, piece) in pieces.iter().enumerate() {
@@ -58,15 +77,15 @@ impl<'a> Merge<'a> {
         if descending {
             series.reverse();
         }
-        Self::of(pieces, series, ties, by_tags, descending)
+        Self::of(pieces, series, ties, by_groups, descending)
     }
 
     /// Merges `pieces`, each on its own, in this order.
     pub(super) fn sources(pieces: &'a [Rows], ties: &'a [usize], descending: bool) -> Self {
-        Self::of(pieces, (0..pieces.len()).map(|i| vec![i]).collect(), ties, false, descending)
+        Self::of(pieces, (0..pieces.len()).map(|i| vec![i]).collect(), ties, ByGroups::No, descending)
     }
 
-    fn of(pieces: &'a [Rows], series: Vec<Vec<usize>>, ties: &'a [usize], by_tags: bool, descending: bool) -> Self {
+    fn of(pieces: &'a [Rows], series: Vec<Vec<usize>>, ties: &'a [usize], by_groups: ByGroups, descending: bool) -> Self {
         let mut heap: Vec<Cursor> = series.into_iter().map(|pieces| Cursor { pieces, at: (0, 0) }).collect();
         if descending {
             for cursor in &mut heap {
@@ -74,7 +93,7 @@ impl<'a> Merge<'a> {
                 cursor.at.1 = pieces[cursor.pieces[0]].time.len() - 1;
             }
         }
-        let mut merge = Self { pieces, ties, by_tags, descending, heap };
+        let mut merge = Self { pieces, ties, by_groups, descending, heap };
         for i in (0..merge.heap.len() / 2).rev() {
             merge.down(i, merge.heap.len());
         }
@@ -85,8 +104,10 @@ impl<'a> Merge<'a> {
         let (a_piece, a_row) = (&self.pieces[a.pieces[a.at.0]], a.at.1);
         let (b_piece, b_row) = (&self.pieces[b.pieces[b.at.0]], b.at.1);
         let mut order = a_piece.time.value(a_row).cmp(&b_piece.time.value(b_row));
-        if self.by_tags && order == Ordering::Equal {
-            order = a_piece.tags.cmp(&b_piece.tags);
+        match self.by_groups {
+            ByGroups::No => {}
+            ByGroups::AtOneTime => order = order.then_with(|| a_piece.tags.cmp(&b_piece.tags)),
+            ByGroups::First => order = a_piece.tags.cmp(&b_piece.tags).then(order),
         }
         for column in self.ties {
             if order != Ordering::Equal {

@@ -8,7 +8,7 @@ use super::{
     aggregate::Point,
     context::Budget,
     ir::{Select, Source},
-    merge::{Merge, gives_groups, sort_series},
+    merge::{ByGroups, Merge, gives_groups, sort_series},
     rows::{Column, Rows},
     value::Scalar,
 };
@@ -152,7 +152,7 @@ impl Edges {
         let mut best: Option<Point> = None;
         for ((number, _), mut pieces) in partitions {
             sort_series(&mut pieces, &source.tables[number]);
-            for (piece, row) in Merge::new(&pieces, &self.ties, false, !self.first).take(2) {
+            for (piece, row) in Merge::new(&pieces, &self.ties, ByGroups::No, !self.first).take(2) {
                 let rows = &pieces[piece];
                 let mut columns = rows.columns.iter().map(|column| column.value(row));
                 let value = columns.next().unwrap_or(Scalar::Null);

@@ -182,7 +182,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     for (name, tables) in readers {
         let tables = tables
             .into_iter()
-            .map(|(reader, schema)| table(reader, schema, &name, &fields.refs, &dimensions, condition.as_ref()))
+            .map(|(reader, schema)| table(reader, schema, &name, &catalog, &fields.refs, &dimensions, condition.as_ref()))
             .collect::<Result<Vec<_>, Error>>()?;
         sources.push(Source { name, tables });
     }
@@ -325,6 +325,7 @@ fn table(
     mut reader: Reader,
     mut schema: Arc<Schema>,
     name: &str,
+    catalog: &Catalog,
     refs: &[Ref],
     dimensions: &[Box<str>],
     condition: Option<&ast::Expr>,
@@ -360,7 +361,13 @@ fn table(
                 Some((_, types)) if types.len() > 1 => Some(best(types)),
                 _ => None,
             };
-            let mut names = condition::Names { field: &mut field, mixed: &mixed, tag: &tag, measurement };
+            let mut names = condition::Names {
+                field: &mut field,
+                mixed: &mixed,
+                tag: &tag,
+                measurement,
+                elsewhere: &|name| catalog.fields.contains_key(name),
+            };
             let bound = condition::bind(condition, &mut names)?;
             Some(Arc::new(bound.place_tags(fields.len())))
         }

@@ -43,7 +43,7 @@ pub(super) fn apply(function: &Function, points: &[Point], ascending: bool, budg
             if *non_negative && difference < 0.0 {
                 return None;
             }
-            Some(Scalar::Float(if elapsed > 0 { difference / (elapsed as f64 / *unit as f64) } else { 0.0 }))
+            Some(Scalar::Float(if elapsed != 0 { difference / (elapsed as f64 / *unit as f64) } else { 0.0 }))
         }),
         Function::Difference { non_negative } => pairs(points, |previous, current| {
             let difference = minus(&current.value, &previous.value)?;

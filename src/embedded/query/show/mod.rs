@@ -137,7 +137,13 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
     }
     if let (What::Count { .. } | What::Series | What::SeriesWithTime { .. }, Some(rest)) = (&what, &condition) {
         // Mistakes are told whether there are measurements or not.
-        let mut names = condition::Names { field: &mut |_| None, mixed: &|_| None, tag: &|_| None, measurement: Some("") };
+        let mut names = condition::Names {
+            field: &mut |_| None,
+            mixed: &|_| None,
+            elsewhere: &|_| false,
+            tag: &|_| None,
+            measurement: Some(""),
+        };
         condition::bind(rest, &mut names)?;
     }
     Ok(Plan::new(show, what, found, condition, time))

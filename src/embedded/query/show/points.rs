@@ -61,7 +61,13 @@ impl Points<'_> {
                     }))
                 };
                 let tag = |name: &str| self.schema.tags.iter().position(|tag| **tag == *name);
-                let mut names = condition::Names { field: &mut field, mixed: &|_| None, tag: &tag, measurement: Some(self.name) };
+                let mut names = condition::Names {
+                    field: &mut field,
+                    mixed: &|_| None,
+                    elsewhere: &|_| false,
+                    tag: &tag,
+                    measurement: Some(self.name),
+                };
                 let bound = condition::bind(&without_keys(condition), &mut names)?;
                 Some(bound.place_tags(fields.len()))
             }
