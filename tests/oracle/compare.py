@@ -18,7 +18,7 @@ LOOSE = re.compile(
     re.I,
 )
 TRANSCENDENTAL = re.compile(r"\b(acos|asin|atan|atan2|cos|exp|ln|log|log2|log10|pow|sin|sqrt|tan)\s*\(", re.I)
-SUMS, LAST_BITS, FITTED = 1e-11, 4e-15, 1e-4
+SUMS, LAST_BITS, FITTED = 1e-11, 1e-12, 1e-4
 
 
 def tolerance(statement):

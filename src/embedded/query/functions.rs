@@ -83,7 +83,7 @@ pub(super) fn resolve(builder: &mut Builder<'_>, call: &ast::Call) -> Result<Cal
     let function = function(builder, call, &name)?;
     if let Err(error) = takes(&function, &name, &arg, input) {
         // 1.x finds out when it has a series to read.
-        builder.refused.get_or_insert((slot_of(&arg), error.to_string().into()));
+        builder.refused.get_or_insert_with(|| (slot_of(&arg), error.to_string().into()));
     }
     let output = match function {
         Function::Count | Function::Elapsed { .. } => Type::Integer,
