@@ -380,7 +380,7 @@ class Generator:
     def transform(self, columns, windows):
         function = self.pick(self.functions(TRANSFORMS + (PREDICTIONS if windows else [])))
         if function in PREDICTIONS:
-            argument = self.inner(columns)
+            argument = self.inner(columns, function)
             return f"{function}({argument}, {self.rng.randint(1, 5)}, {self.pick([0, 0, 2, 4])})"
         argument = self.inner(columns, function) if windows and self.chance(0.95) else self.argument(columns, function, function != "elapsed")
         if function in ("derivative", "non_negative_derivative", "elapsed") and self.chance(0.5):
@@ -502,7 +502,7 @@ class Generator:
                     add(self.math(columns, f"{function}({name_of(name)})", ["float"]), {"float"})
                 else:
                     # A query around this one takes the result for an integer if that is what the function got.
-                    name, _ = self.field(columns, (None if self.chance(0.4) else ["float", "integer"]) if depth == 0 else ["float"])
+                    name, _ = self.field(columns, [self.pick(TYPES)] if depth == 0 else ["float"])
                     add(self.math(columns, name_of(name) + ("" if self.chance(0.8) else self.pick([" + 1", " * 2", " / 3"])), columns.fields.get(name, ())), {"float"})
         else:
             # Things that don't go together.
