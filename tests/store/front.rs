@@ -230,6 +230,13 @@ async fn callers_see_what_they_may_read() {
     let query = |q: &str| json!({ "q": q, "format": "jsonl" }).to_string();
     let shown = front.post("/api/v3/query_influxql", &query("SHOW DATABASES")).await;
     assert_eq!(shown, (200, "{\"iox::database\":\"a\",\"deleted\":false}\n".to_owned()));
+    let of = |sibling: &str| json!({ "db": "a", "q": "SHOW MEASUREMENTS", "siblings": { "a": [sibling] } }).to_string();
+    assert_eq!(front.post("/api/v3/query_influxql", &of("a")).await.0, 200);
+    assert_eq!(
+        front.post("/api/v3/query_influxql", &of("b")).await.0,
+        403,
+        "a foreign bucket isn't read by calling it a sibling"
+    );
     assert_eq!(front.post("/api/v3/write_lp?db=a", "m v=1 1").await.0, 403);
     assert_eq!(front.post("/api/v3/configure/database", r#"{"db":"c"}"#).await.0, 403);
     assert_eq!(front.ask(Method::DELETE, "/api/v3/configure/database?db=a", "").await.0, 403);
