@@ -163,7 +163,7 @@ class Generator:
     def select(self, depth, windows_around=False):
         select = Select()
         columns = self.sources(select, depth)
-        shape = self.weighted(raw=3, aggregate=4, selector=2.5, transform=2.5, math=1.5, wild=0.25)
+        shape = self.weighted(raw=3, aggregate=4, selector=2.5, transform=2.5, math=3, wild=0.25)
         grouped = shape in ("aggregate", "selector", "transform", "wild") and self.chance(0.55) or shape == "math" and self.chance(0.3)
         step = self.interval(select, shape) if grouped and (depth == 0 or self.chance(0.6)) else None
         windows = step is not None
@@ -495,7 +495,7 @@ class Generator:
                 add(self.transform(columns, windows), {"float"})
         elif shape == "math":
             for _ in range(rng.choice([1, 1, 2])):
-                if windows or self.chance(0.3):
+                if windows or self.chance(0.2):
                     name, _ = self.field(columns, ["float", "integer"])
                     function = self.pick(self.functions(["mean", "median"] if depth else ["mean", "sum", "max", "first", "count", "median"]))
                     self.cover(function, columns, name)
