@@ -65,13 +65,20 @@ struct Told {
     version: String,
     build: String,
     body: String,
+    /// It tells its host's name, as VictoriaMetrics does.
+    host: bool,
 }
 
 impl Told {
     fn new(headers: &HeaderMap, body: &[u8]) -> Self {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let body = String::from_utf8_lossy(body).into_owned();
-        Self { version: header("x-influxdb-version"), build: header("x-influxdb-build"), body }
+        Self {
+            version: header("x-influxdb-version"),
+            build: header("x-influxdb-build"),
+            body,
+            host: headers.contains_key("x-server-hostname"),
+        }
     }
 }
 
@@ -94,7 +101,7 @@ fn detect(ping: &Told, health: &Told) -> (Flavour, String) {
         (_, "2") => Flavour::V2,
         (_, "3") => Flavour::Core,
         // It says 1.8 to please clients; 1.8 itself says JSON.
-        (_, "1") if health.body.trim() == "OK" => Flavour::VictoriaMetrics,
+        (_, "" | "1") if health.body.trim() == "OK" && (number.starts_with('1') || ping.host) => Flavour::VictoriaMetrics,
         (_, "1") => Flavour::V1,
         _ => Flavour::Unknown,
     };
@@ -169,7 +176,7 @@ mod tests {
     use super::*;
 
     fn told(version: &str, build: &str, body: &str) -> Told {
-        Told { version: version.into(), build: build.into(), body: body.into() }
+        Told { version: version.into(), build: build.into(), body: body.into(), host: false }
     }
 
     #[test]
@@ -188,6 +195,7 @@ mod tests {
             (told("1.6.7~rc0", "OSS", ""), none(), Flavour::V1, "1.6.7~rc0"),
             (told("1.8.10", "OSS", ""), told("", "", r#"{"name":"influxdb","version":"1.8.10"}"#), Flavour::V1, "1.8.10"),
             (told("1.8.0", "", ""), told("", "", "OK"), Flavour::VictoriaMetrics, "1.8.0"),
+            (Told { host: true, ..none() }, told("", "", "OK"), Flavour::VictoriaMetrics, ""),
             (told("", "", "<html>"), told("", "", "[1]"), Flavour::Unknown, ""),
         ] {
             assert_eq!(detect(&ping, &health), (flavour, version.to_owned()), "{ping:?} {health:?}");

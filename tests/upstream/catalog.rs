@@ -75,6 +75,7 @@ async fn an_upstream_that_does_not_tell_is_an_error_and_not_asked_all_the_time()
         ("401 Unauthorized", Kind::NotImplemented),
         ("403 Forbidden", Kind::NotImplemented),
         ("404 Not Found", Kind::NotImplemented),
+        ("400 Bad Request", Kind::NotImplemented),
         ("503 Service Unavailable", Kind::Unavailable),
     ] {
         let asked = Arc::new(AtomicUsize::new(0));

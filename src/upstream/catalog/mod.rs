@@ -158,7 +158,13 @@ impl UpstreamCatalog {
                 if before.and_then(|known| known.refused.as_ref()).is_none_or(|refused| refused.kind != error.kind()) {
                     tracing::warn!(error = %error, source = error_source(&error), "the upstream's databases can't be listed");
                 }
-                let refused = Some(Refused { kind: error.kind(), message: error.message().into() });
+                // Who can't tell doesn't learn it by being away: writes that wait for it go on by the same templates.
+                let untold =
+                    before.and_then(|known| known.refused.clone()).filter(|refused| refused.kind == Kind::NotImplemented);
+                let refused = match untold {
+                    Some(untold) if error.kind() == Kind::Unavailable => Some(untold),
+                    _ => Some(Refused { kind: error.kind(), message: error.message().into() }),
+                };
                 Known { asked: Instant::now(), names: before.map(|known| known.names.clone()).unwrap_or_default(), refused }
             }
         }
@@ -227,10 +233,12 @@ async fn get<T: DeserializeOwned>(upstream: &Upstream, path: &str) -> Result<T, 
     let (status, body) = upstream.get(path, LIMIT).await?;
     if status != StatusCode::OK {
         let kind = match status {
-            // No token, a token without the right, Serverless' lack of the path: that stays so.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-                Kind::NotImplemented
-            }
+            // No token, a token without the right, Serverless' lack of the path (which VictoriaMetrics calls a 400): that stays so.
+            StatusCode::BAD_REQUEST
+            | StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED => Kind::NotImplemented,
             _ => Kind::Unavailable,
         };
         return Err(Error::new(kind, format!("upstream does not tell its databases: status {}", status.as_u16())));
