@@ -99,11 +99,6 @@ const UNRECORDED: &[(&str, &str, &str)] = &[
         "3 Core reads fx instead",
     ),
     (
-        "SHOW MEASUREMENTS",
-        r#"{"db":"fx/one-week","q":"SHOW MEASUREMENTS","format":"jsonl"}"#,
-        "a database is all of its retention policies",
-    ),
-    (
         "SELECT usage FROM cpu; SELECT used FROM mem",
         r#"{"db":"fx","q":"SELECT used FROM mem","format":"jsonl"}"#,
         "one call a statement",
