@@ -103,6 +103,11 @@ impl Column {
         }
     }
 
+    /// Whether a row has no value.
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        matches!(self.cell(row), Cell::Null)
+    }
+
     /// Whether two rows have the same text.
     fn same(&self, left: usize, right: usize) -> bool {
         #[cfg(feature = "arrow")]

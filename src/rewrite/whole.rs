@@ -10,7 +10,7 @@ use crate::{
         StatementKind,
         ast::{Limits4, Show, ShowKind},
     },
-    respond::{Batch, Column, Event, Header},
+    respond::{Batch, Column, Event, Header, Value},
 };
 
 /// A statement that is asked of several buckets.
@@ -70,10 +70,13 @@ pub(super) fn estimated(show: &Show) -> Option<ShowKind> {
     }
 }
 
+/// A text or, behind all texts, none: whether it is missing, and what it is.
+type MaybeText = (bool, Box<str>);
+
 /// What buckets said, by measurement, each row once.
 pub(super) struct Union {
     columns: Vec<Box<str>>,
-    rows: BTreeMap<Box<str>, BTreeSet<Vec<Box<str>>>>,
+    rows: BTreeMap<Box<str>, BTreeSet<Vec<MaybeText>>>,
     /// Bytes that it may still take.
     room: usize,
 }
@@ -97,9 +100,9 @@ impl Union {
             _ => return Ok(()),
         };
         for row in 0..batch.len {
-            let values: Vec<Box<str>> = batch.columns.iter().map(|column| column.text(row).into()).collect();
-            let bytes =
-                values.iter().map(|value| value.len() + size_of::<Box<str>>()).sum::<usize>() + size_of::<Vec<Box<str>>>();
+            let value = |column: &Column| (column.is_null(row), column.text(row).into());
+            let values: Vec<MaybeText> = batch.columns.iter().map(value).collect();
+            let bytes = values.iter().map(|(_, text)| text.len() + size_of::<MaybeText>()).sum::<usize>() + size_of_val(&values);
             self.room = self.room.checked_sub(bytes).ok_or_else(|| {
                 Error::new(Kind::Unprocessable, "query needs more than its memory budget (limits.query_memory)")
             })?;
@@ -126,8 +129,8 @@ impl Union {
         for (name, rows) in &self.rows {
             for row in rows.iter().skip(whole.offset).take(whole.limit) {
                 names.push(show::text(name));
-                for (column, value) in columns.iter_mut().zip(row) {
-                    column.push(show::text(value));
+                for (column, (missing, text)) in columns.iter_mut().zip(row) {
+                    column.push(if *missing { Value::Null } else { show::text(text) });
                 }
             }
         }
