@@ -51,6 +51,8 @@ struct Answering<S> {
     next: usize,
     current: Option<Current>,
     failed: bool,
+    /// Whether the statement is one whose failure doesn't keep the next ones from being executed.
+    lookup: bool,
     done: bool,
 }
 
@@ -102,7 +104,8 @@ where
 
     async fn encoded(self) -> Result<Body, BoxError> {
         let writer = Writer::new(self.output, self.config.limits.query_memory);
-        let mut answering = Box::new(Answering { running: self, writer, next: 0, current: None, failed: false, done: false });
+        let mut answering =
+            Box::new(Answering { running: self, writer, next: 0, current: None, failed: false, lookup: false, done: false });
         // The first frame is waited for: what fails before it has a status of its own, and a small answer needs no stream.
         let Some(first) = answering.frame().await? else { return Ok(Body::empty()) };
         let Some(second) = (if answering.done { answering.writer.take(true) } else { None }) else {
@@ -261,7 +264,7 @@ where
                     Ok(false) => self.end(None),
                     Err(error) => {
                         tracing::warn!(statement = self.next - 1, "a statement failed: {}", detail(&error));
-                        self.end(Some(error.message()));
+                        self.fail(&error);
                     }
                 },
                 None => self.step().await?,
@@ -283,6 +286,7 @@ where
             self.end(Some("not executed"));
             return Ok(());
         }
+        self.lookup = is_lookup(&step.work);
         let reply = match step.work {
             Work::Nothing => Ok(Reply::Local(VecDeque::new())),
             Work::Known(events) => Ok(Reply::Local(events)),
@@ -307,15 +311,35 @@ where
         self.writer.begin(id, step.answer);
         match reply {
             Ok(reply) => self.current = Some(Current { reply, batch: None }),
-            Err(error) => self.end(Some(error.message())),
+            Err(error) => self.fail(&error),
         }
         Ok(())
+    }
+
+    fn fail(&mut self, error: &Error) {
+        let failed = self.failed;
+        self.end(Some(error.message()));
+        if self.lookup && error.kind() == Kind::Invalid {
+            self.failed = failed;
+        }
     }
 
     fn end(&mut self, error: Option<&str>) {
         self.failed |= error.is_some();
         self.writer.end(error);
         self.current = None;
+    }
+}
+
+/// Whether it asks for measurements or tags by a condition. v1 puts what is wrong with that into the result and goes on; a time in it is
+/// refused before.
+fn is_lookup(work: &Work) -> bool {
+    let Work::Ask(ask) = work else { return false };
+    let StatementKind::Show(show) = &ask.statement.kind else { return false };
+    match show.kind {
+        ShowKind::TagKeys | ShowKind::TagValues => true,
+        ShowKind::Measurements => !show.condition.as_ref().is_some_and(statement::mentions_time),
+        _ => false,
     }
 }
 

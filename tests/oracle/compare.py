@@ -1,5 +1,5 @@
 """Whether two answers are the same."""
-import json, math, re
+import decimal, json, math, re
 
 
 class Number(str):
@@ -48,7 +48,11 @@ def same(a, b, tolerance, scale=0.0):
 
 
 def is_float(number):
-    return any(char in number for char in ".eE")
+    """Whether it can only be a float: also one that is large and was written without a point, but with the zeros of its shortest digits."""
+    if any(char in number for char in ".eE"):
+        return True
+    digits = number.lstrip("-")
+    return len(digits) > 17 and digits == format(decimal.Decimal(repr(float(digits))), "f").removesuffix(".0")
 
 
 def largest(rows):

@@ -327,9 +327,9 @@ fn join(
             }
             let value = point.map_or(Scalar::Null, |point| point.value);
             if matches!(value, Scalar::Float(value) if value.is_nan()) {
-                // What is no number is there, so it isn't filled, but stands in no answer.
-                last[i] = Scalar::Null;
-                values[i].push(Scalar::Null);
+                // What is no number is there: it isn't filled, and is reckoned with.
+                last[i] = value.clone();
+                values[i].push(value);
                 continue;
             }
             let value = default(select, value, select.calls[i].output, &mut last[i]);

@@ -152,7 +152,6 @@ fn outside(expr: &Expr, slots: &[Type]) -> Type {
         Expr::Match { .. } => Type::Boolean,
         Expr::Math(_, args) => args.first().map_or(Type::Unknown, |arg| outside(arg, slots)),
         Expr::Binary(op, left, right) => match (outside(left, slots), outside(right, slots)) {
-            (Type::Integer, Type::Integer) if *op == BinaryOp::Div => Type::Float,
             (Type::Unknown, kind) | (kind, Type::Unknown) => kind,
             (Type::Boolean, _) if matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor) => Type::Boolean,
             (left, right) if left == right && left.is_number() => left,
@@ -374,7 +373,10 @@ impl Builder<'_> {
             ast::Expr::Binary(binary) => {
                 let (left, left_kind) = self.expr(&binary.left)?;
                 let (right, right_kind) = self.expr(&binary.right)?;
-                let kind = result_type(binary, left_kind, right_kind).unwrap_or(Type::Unknown);
+                let kind = match result_type(binary, left_kind, right_kind) {
+                    Ok(Type::Integer) if binary.op == BinaryOp::Div => Type::Float,
+                    kind => kind.unwrap_or(Type::Unknown),
+                };
                 (Expr::Binary(binary.op, Box::new(left), Box::new(right)), kind)
             }
             ast::Expr::Regex(_) => return Err(Error::invalid("unable to use regex in a binary expression")),
@@ -422,9 +424,9 @@ fn typed(expr: &ast::Expr, catalog: &Catalog) -> Result<Type, Error> {
     })
 }
 
-/// The type of `left op right`, or why there is none.
+/// The type of `left op right`, or why there is none. Quotients of integers are floats, but it isn't looked at what they are used for.
 fn result_type(binary: &ast::Binary, left: Type, right: Type) -> Result<Type, String> {
-    use BinaryOp::{BitAnd, BitOr, BitXor, Div};
+    use BinaryOp::{BitAnd, BitOr, BitXor};
     use Type::{Boolean, Float, Integer, Unknown, Unsigned};
     let literal = |expr: &ast::Expr| matches!(expr, ast::Expr::Literal(_));
     let bits = matches!(binary.op, BitAnd | BitOr | BitXor);
@@ -439,7 +441,6 @@ fn result_type(binary: &ast::Binary, left: Type, right: Type) -> Result<Type, St
         _ => {}
     }
     match (left, right) {
-        (Integer, Integer) if binary.op == Div => Ok(Float),
         (Integer, Integer) => Ok(Integer),
         (Unsigned, Unsigned) => Ok(Unsigned),
         (a, b) if a.is_number() && b.is_number() && !bits => Ok(Float),

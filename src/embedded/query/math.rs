@@ -104,7 +104,7 @@ impl Math {
         }
         let arg = cast_or_null(arg, Type::Float);
         let arg: &Float64Array = down(&arg);
-        let map = |f: fn(f64) -> f64| -> ArrayRef { not_a_number_is_null(arg.unary::<_, Float64Type>(f)) };
+        let map = |f: fn(f64) -> f64| -> ArrayRef { Arc::new(arg.unary::<_, Float64Type>(f)) };
         match self {
             Self::Abs => map(f64::abs),
             Self::Acos => map(f64::acos),
@@ -136,14 +136,6 @@ impl Math {
             _ => |_, _| f64::NAN,
         };
         let values: Vec<_> = a.values().iter().zip(b.values()).map(|(a, b)| f(*a, *b)).collect();
-        let result = Float64Array::new(values.into(), NullBuffer::union(a.nulls(), b.nulls()));
-        not_a_number_is_null(result)
+        Arc::new(Float64Array::new(values.into(), NullBuffer::union(a.nulls(), b.nulls())))
     }
-}
-
-fn not_a_number_is_null(array: Float64Array) -> ArrayRef {
-    if array.values().iter().any(|value| value.is_nan()) {
-        return Arc::new(Float64Array::from_iter(array.iter().map(|value| value.filter(|value| !value.is_nan()))));
-    }
-    Arc::new(array)
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 
@@ -14,7 +14,7 @@ use super::{
     expr::Expr,
     ir::{Place, Reader, Select, Table},
     subquery,
-    value::{Scalar, cast, down, nulls},
+    value::{Scalar, Type, cast, down, nulls},
 };
 use crate::{
     embedded::{Scan, SeriesBatch},
@@ -255,13 +255,26 @@ fn rows(batch: SeriesBatch, series: &Series, select: &Select, table: &Table) -> 
         .zip(&series.columns)
         .map(|((place, reference), tag)| match place {
             Place::Field(field) => {
-                fields[*field].as_ref().and_then(|array| cast(array, reference.kind)).map_or(Column::Null, Column::Field)
+                let array = fields[*field].as_ref().map(|array| match reference.kind {
+                    // Functions get the smallest integer for what is no number; it isn't shown as one.
+                    Type::Integer if select.calls.is_empty() => without_nan(array),
+                    _ => Arc::clone(array),
+                });
+                array.and_then(|array| cast(&array, reference.kind)).map_or(Column::Null, Column::Field)
             }
             Place::Tag(_) => Column::Tag(tag.clone()),
             Place::Nowhere => Column::Null,
         })
         .collect();
     Some(Rows { tags: batch.tags, time, columns })
+}
+
+/// Floats with null for what is no number.
+fn without_nan(array: &ArrayRef) -> ArrayRef {
+    match array.as_any().downcast_ref::<Float64Array>() {
+        Some(floats) => Arc::new(floats.iter().map(|value| value.filter(|value| !value.is_nan())).collect::<Float64Array>()),
+        None => Arc::clone(array),
+    }
 }
 
 /// The points that have one of the selected fields. One that has another type in this partition is missing there.

@@ -108,7 +108,7 @@ impl Scalar {
     /// How two values of one type are ordered.
     pub(super) fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+            (Self::Float(a), Self::Float(b)) => floats(*a, *b),
             (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
             (Self::Unsigned(a), Self::Unsigned(b)) => a.cmp(b),
             (Self::String(a), Self::String(b)) => a.cmp(b),
@@ -150,6 +150,11 @@ impl Scalar {
     fn bytes(&self) -> usize {
         size_of::<Self>() + if let Self::String(value) = self { value.len() } else { 0 }
     }
+}
+
+/// How floats are sorted: what is no number comes first.
+fn floats(a: f64, b: f64) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }
 
 /// A float as an integer, as 1.x's processors do it: what doesn't fit becomes the smallest.
@@ -238,6 +243,10 @@ pub(super) trait Kind: Send + 'static {
     fn own(value: Self::Ref<'_>) -> Self::Owned;
     /// How 1.x orders them.
     fn order(a: &Self::Owned, b: &Self::Owned) -> Ordering;
+    /// Whether it is no number, which is neither smaller nor larger than any other.
+    fn unordered(_value: &Self::Owned) -> bool {
+        false
+    }
     /// A column of them.
     fn build(values: Vec<Option<Self::Owned>>) -> ArrayRef;
     /// Bytes on the heap.
@@ -292,6 +301,9 @@ macro_rules! number {
             fn order(a: &$native, b: &$native) -> Ordering {
                 $order(a, b)
             }
+            fn unordered(value: &$native) -> bool {
+                value.partial_cmp(value).is_none()
+            }
             fn build(values: Vec<Option<$native>>) -> ArrayRef {
                 Arc::new(<$array>::from(values))
             }
@@ -314,9 +326,7 @@ macro_rules! number {
     };
 }
 
-number!(Float, f64, Float64Array, |a: f64, b: f64| a + b, |a: f64, b: f64| a - b, |a: &f64, b: &f64| a
-    .partial_cmp(b)
-    .unwrap_or(Ordering::Equal));
+number!(Float, f64, Float64Array, |a: f64, b: f64| a + b, |a: f64, b: f64| a - b, |a: &f64, b: &f64| floats(*a, *b));
 number!(Integer, i64, Int64Array, i64::wrapping_add, i64::wrapping_sub, i64::cmp);
 number!(Unsigned, u64, UInt64Array, u64::wrapping_add, u64::wrapping_sub, u64::cmp);
 

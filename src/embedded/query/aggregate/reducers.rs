@@ -79,7 +79,11 @@ impl<K: Number> Reducer<K> for Spread<K> {
         match &mut self.0 {
             None => self.0 = Some((value.clone(), value)),
             Some((min, max)) => {
-                if K::order(&value, min) == Ordering::Less {
+                // One that is no number makes the result none.
+                if K::unordered(min) {
+                } else if K::unordered(&value) {
+                    (*min, *max) = (value.clone(), value);
+                } else if K::order(&value, min) == Ordering::Less {
                     *min = value;
                 } else if K::order(&value, max) == Ordering::Greater {
                     *max = value;
@@ -112,7 +116,10 @@ macro_rules! selector {
                     Some(($known, held)) => {
                         let $known = *$known;
                         // How the new value compares with the held one, only computed where it is looked at.
-                        let $order = || K::order(&K::own(value), held);
+                        let $order = || {
+                            let value = K::own(value);
+                            if K::unordered(&value) || K::unordered(held) { Ordering::Equal } else { K::order(&value, held) }
+                        };
                         $better
                     }
                 };
