@@ -378,7 +378,7 @@ class Generator:
         return f"{function}({argument})"
 
     def transform(self, columns, windows):
-        function = self.pick(self.functions(TRANSFORMS + (PREDICTIONS if windows else [])))
+        function = self.pick(self.functions(TRANSFORMS + (PREDICTIONS * 2 if windows else [])))
         if function in PREDICTIONS:
             argument = self.inner(columns, function)
             return f"{function}({argument}, {self.rng.randint(1, 5)}, {self.pick([0, 0, 2, 4])})"
@@ -396,7 +396,8 @@ class Generator:
             function = self.pick(self.functions(["mean", "sum", "count", "median", "spread", "stddev"]))
         else:
             function = self.pick(self.functions(["first", "last", "max", "min", "percentile"]))
-        name, _ = self.field(columns, ["float", "integer"] if self.chance(0.85) else None)
+        # What predictions don't take is asked for more often: they need windows, and so come up seldom.
+        name, _ = self.field(columns, ["float", "integer"] if self.chance(0.6 if outer in PREDICTIONS else 0.85) else None)
         self.cover(function, columns, name)
         if outer:
             self.cover(outer, columns, name)
@@ -502,7 +503,7 @@ class Generator:
                     add(self.math(columns, f"{function}({name_of(name)})", ["float"]), {"float"})
                 else:
                     # A query around this one takes the result for an integer if that is what the function got.
-                    name, _ = self.field(columns, [self.pick(TYPES)] if depth == 0 else ["float"])
+                    name, _ = self.field(columns, [self.pick(TYPES + ["string", "boolean"])] if depth == 0 else ["float"])
                     add(self.math(columns, name_of(name) + ("" if self.chance(0.8) else self.pick([" + 1", " * 2", " / 3"])), columns.fields.get(name, ())), {"float"})
         else:
             # Things that don't go together.

@@ -472,8 +472,9 @@ def main():
             oracle.counts["different"] = 0
         if arguments.random or arguments.minutes:
             without = [name for name in arguments.without.split(",") if name]
+            before = sum(oracle.counts.values())
             good &= oracle.random(seed, arguments.random, arguments.minutes, arguments.full, arguments.keep_going, without, arguments.allow > 0)
-            asked = sum(oracle.counts.values())
+            asked = sum(oracle.counts.values()) - before
             good &= oracle.counts["different"] * 1000 <= arguments.allow * asked
     finally:
         complaints = oracle.servers.complaints()
