@@ -1,5 +1,12 @@
 """Starts a real InfluxDB 1.6.7 (Debian's package `influxdb`) and v1shim over its embedded store, for tools that compare the two."""
-import http.client, os, pathlib, resource, shutil, signal, subprocess, sys, tempfile, time
+import http.client, os, pathlib, resource, shutil, signal, socket, subprocess, sys, tempfile, time
+
+
+def free_port():
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class Servers:

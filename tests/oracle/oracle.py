@@ -6,9 +6,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "cases"))
 
 import compare, data, generator
-from servers import Servers
+from servers import Servers, free_port
 
-THEIRS, RPC, OURS = 29386, 29388, 29387
+THEIRS, RPC, OURS = free_port(), free_port(), free_port()
 LEAST = 20
 TIMEOUT = 30
 

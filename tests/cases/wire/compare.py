@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from servers import Servers
+from servers import Servers, free_port
 
-THEIRS, RPC, OURS = 28386, 28388, 28387
+THEIRS, RPC, OURS = free_port(), free_port(), free_port()
 TOKEN = "s3cret:pass word"
 ADMIN = "Basic " + base64.b64encode(f"admin:{TOKEN}".encode()).decode()
 HEADERS = [
