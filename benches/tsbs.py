@@ -9,8 +9,12 @@ V1SHIM is the program, built with --release. The data has the suite's published 
 different hosts and times after two rounds that don't count, both servers in turn, one connection each, every first answer compared.
 Exits with 1 when an answer differs or a median is slower than 1.6.7's. <https://github.com/timescale/tsbs>
 """
-import argparse, base64, http.client, json, os, pathlib, random, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, base64, http.client, json, pathlib, random, shutil, statistics, sys, threading, time
 from urllib.parse import urlencode
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "cases"))
+
+from servers import Servers, free_port
 
 FIELDS = [f"usage_{name}" for name in "user system idle nice iowait irq softirq steal guest guest_nice".split()]
 START, STEP = 1_451_606_400, 10  # 2016-01-01T00:00:00Z
@@ -82,19 +86,11 @@ def queries(hosts, days):
 
 
 class Server:
-    def __init__(self, name, command, port, folder):
-        self.name, self.port, self.folder = name, port, folder
-        self.log = open(folder / f"{name}.log", "wb")
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, cwd=folder)
+    """One of them, with a connection of its own."""
+
+    def __init__(self, name, port, process):
+        self.name, self.port, self.process = name, port, process
         self.headers = {"Authorization": "Basic " + base64.b64encode(f"x:{TOKEN}".encode()).decode()}
-        for _ in range(150):
-            try:
-                http.client.HTTPConnection("127.0.0.1", port, timeout=5).request("GET", "/ping")
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            sys.exit(f"{name} doesn't start: " + (folder / f"{name}.log").read_text()[-2000:])
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
 
     def ask(self, q):
@@ -109,53 +105,22 @@ class Server:
         status = dict(line.split(":", 1) for line in open(f"/proc/{self.process.pid}/status"))
         return [int(status[key].split()[0]) >> 10 for key in ("VmRSS", "VmHWM")]
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
 
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def start(program, folder):
-    http_port, rpc, own = free_port(), free_port(), free_port()
-    (folder / "influxdb.conf").write_text(f"""
-reporting-disabled = true
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-  query-log-enabled = false
-[http]
-  bind-address = "127.0.0.1:{http_port}"
-  log-enabled = false
-[monitor]
-  store-enabled = false
-""")
-    (folder / "proxy.toml").write_text(f"""
-[server]
-listen = "127.0.0.1:{own}"
-[compat]
-profile = "v1"
+def start(program, servers):
+    theirs, rpc, ours = free_port(), free_port(), free_port()
+    servers.influxd(theirs, rpc)
+    servers.shim(program, ours, f"""
 [[auth.token]]
 name = "benchmark"
 token = "{TOKEN}"
 access = "all"
 [embedded]
-data_dir = "{folder}/shim"
+data_dir = "{servers.folder}/shim"
 """)
-    influxd = Server("influxd", ["influxd", "-config", str(folder / "influxdb.conf")], http_port, folder)
-    influxd.connection.request("POST", "/query?q=CREATE+DATABASE+bench")
-    influxd.connection.getresponse().read()
-    return influxd, Server("v1shim", [program, "--config", str(folder / "proxy.toml")], own, folder)
+    both = Server("influxd", theirs, servers.running["influxd"]), Server("v1shim", ours, servers.running["shim"])
+    both[0].connection.request("POST", "/query?q=CREATE+DATABASE+bench")
+    both[0].connection.getresponse().read()
+    return both
 
 
 def write(server, all_bodies):
@@ -208,10 +173,9 @@ def main():
     arguments = parser.parse_args()
     if not shutil.which("influxd"):
         sys.exit("influxd is missing: apt-get install influxdb")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tsbs-"))
-    servers = start(os.path.abspath(arguments.program), folder)
-    bad = False
+    running, bad = Servers("tsbs-"), False
     try:
+        servers = start(arguments.program, running)
         all_bodies = list(bodies(arguments.hosts, arguments.days))
         points = arguments.hosts * arguments.days * 86400 // STEP
         rates = [points / write(server, all_bodies) for server in servers]
@@ -242,9 +206,7 @@ def main():
             print("\n{}: {} MiB resident, {} at the highest".format(server.name, *server.resident()), end="")
         print()
     finally:
-        for server in servers:
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        running.close()
     sys.exit(bad)
 
 

@@ -57,7 +57,7 @@ fn answer_within(text: &str, tables: &Arc<dyn Tables>, limits: Limits) -> Result
 }
 
 /// Whether two results are the same; floats may differ in the last digits, since 1.6.7 adds in another order.
-fn same(ours: &Value, theirs: &Value) -> bool {
+pub(crate) fn same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Number(a), Value::Number(b)) => {
             if let (Some(a), Some(b)) = (a.as_i64(), b.as_i64()) {

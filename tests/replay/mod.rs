@@ -27,6 +27,8 @@ use v1shim::{
     types::Profile,
 };
 
+use crate::query::same;
+
 const MINUTE: i64 = 60_000_000_000;
 
 struct Case {
@@ -163,24 +165,6 @@ fn same_columns(ours: &Value, theirs: &Value) -> bool {
     let (ours, theirs) = (columns(ours), columns(theirs));
     let mut common = ours.iter().filter_map(|(name, columns)| Some((columns, &theirs.iter().find(|there| there.0 == *name)?.1)));
     common.clone().count() > 0 && common.all(|(ours, theirs)| ours == theirs)
-}
-
-/// Whether two answers are the same; floats may differ in the last digits, since 1.6.7 adds in another order.
-fn same(ours: &Value, theirs: &Value) -> bool {
-    match (ours, theirs) {
-        (Value::Number(a), Value::Number(b)) => {
-            if let (Some(a), Some(b)) = (a.as_i64(), b.as_i64()) {
-                return a == b;
-            }
-            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
-            (a - b).abs() <= 1e-10 * a.abs().max(b.abs())
-        }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
-        }
-        (a, b) => a == b,
-    }
 }
 
 #[derive(Default)]
