@@ -224,3 +224,74 @@ async fn acknowledged_statements_survive_kill_9() {
         r#"{"results":[{"statement_id":0,"error":"database not found: d1"}]}"#
     );
 }
+
+/// Points `m n=0 … m n=parts*5000-1`, each at the time of its number.
+async fn write_numbers(server: &TestServer, parts: i64) {
+    for part in 0..parts {
+        let lines: String = (part * 5000..part * 5000 + 5000).map(|n| format!("m n={n}i {n}\n")).collect();
+        server.post("/write?db=d", lines).await.expect(204);
+    }
+}
+
+/// How many of these numbers were copied to `measurement`: the first ones, without a gap.
+async fn copied(server: &TestServer, measurement: &str) -> i64 {
+    let answer = ask(server, "d", &format!("SELECT count(n), max(n) FROM {measurement}")).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let Some(row) = answer["results"][0]["series"][0]["values"][0].as_array() else { return 0 };
+    let count = row[1].as_i64().unwrap();
+    assert_eq!(row[2], count - 1, "{answer}");
+    count
+}
+
+/// `INTO` writes some thousand points at a time: after `kill -9` there are those of the first writes, and all of them once the statement was
+/// answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_into_has_written_survives_kill_9() {
+    let mut server = start("v1", "[embedded]\nmemory = \"1MiB\"\n");
+    write_numbers(&server, 5).await;
+    let answered = ask(&server, "d", "SELECT n INTO whole FROM m").await;
+    assert!(answered.contains(r#""columns":["time","written"],"values":[[0,25000]]"#), "{answered}");
+    server.signal("KILL");
+    server.start_again();
+    assert_eq!(copied(&server, "whole").await, 25_000);
+    let mut seen = std::collections::BTreeSet::new();
+    for round in 0..8_u64 {
+        let request = server.request(Method::POST, &query("d", &format!("SELECT n INTO part{round} FROM m")), "");
+        let time = std::time::Duration::from_millis(round * 15);
+        let answered = tokio::time::timeout(time, server.try_send(request)).await.is_ok();
+        server.signal("KILL");
+        server.start_again();
+        let count = copied(&server, &format!("part{round}")).await;
+        assert!(!answered || count == 25_000, "round {round}: {count}");
+        seen.insert(count);
+    }
+    assert!(seen.first() < Some(&25_000), "nothing was interrupted: {seen:?}");
+}
+
+/// `KILL QUERY` of a statement that writes: what is written stays, nothing comes after it, also over `kill -9`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_into_stops_writing() {
+    let mut server = start("v1", "");
+    write_numbers(&server, 40).await;
+    let request = server.request(Method::POST, &query("d", "SELECT n INTO slow FROM m"), "");
+    let killing = async {
+        while copied(&server, "slow").await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let listed: serde_json::Value = serde_json::from_str(&ask(&server, "d", "SHOW QUERIES").await).unwrap();
+        let rows = listed["results"][0]["series"][0]["values"].as_array().unwrap().clone();
+        let row = rows.iter().find(|row| row[1].as_str().unwrap().contains(" INTO ")).unwrap_or_else(|| panic!("{rows:?}"));
+        ask(&server, "d", &format!("KILL QUERY {}", row[0])).await
+    };
+    let (reply, killed) =
+        tokio::time::timeout(std::time::Duration::from_secs(60), async { tokio::join!(server.send(request), killing) })
+            .await
+            .expect("it ends long before it would by itself");
+    assert_eq!(killed, r#"{"results":[{"statement_id":0}]}"#);
+    assert!(reply.text().contains("query interrupted"), "{}", reply.text());
+    let written = copied(&server, "slow").await;
+    assert!(0 < written && written < 200_000, "{written}");
+    server.signal("KILL");
+    server.start_again();
+    assert_eq!(copied(&server, "slow").await, written);
+}
