@@ -48,9 +48,9 @@ impl Inner {
             let text =
                 Limited::new(body, ENOUGH).collect().await.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
             match (judge(head.status, &text), piece.halves()) {
-                (Verdict::Written, _) => {}
+                (Verdict::Written, _) => refusals.written(),
                 (Verdict::Cut, Some([first, second])) => stack.extend([second, first]),
-                (Verdict::Cut | Verdict::Refused, _) => refusals.add(head, text, piece.before),
+                (Verdict::Cut | Verdict::Refused, _) => refusals.add(head, text, &piece),
                 (Verdict::Stop, _) => return Ok(Response::from_parts(head, Body::from(text))),
             }
         }

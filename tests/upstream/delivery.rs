@@ -12,9 +12,10 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 use v1shim::{
-    Body, Error, config,
+    Body, Error, V1ShimLayer, config,
+    native::Api,
     upstream::{Failure, Upstream},
 };
 
@@ -311,4 +312,46 @@ async fn a_line_that_is_too_large_does_not_hold_up_the_others() {
     assert_eq!(answer.status(), 413);
     let taken: String = server.bodies().into_iter().filter(|body| body.len() <= 10_000).collect();
     assert_eq!(taken, [batch(300), batch(300)].concat());
+}
+
+/// A v2 server that takes bodies of `most` bytes and drops points of `m` that come as text, as 1.x and 2.x do: the others are in, and the answer counts.
+async fn counting(most: usize) -> Script {
+    Script::by(move |_, request| {
+        let body = body(request);
+        if body.len() > most {
+            return reply("413 Payload Too Large", "", r#"{"code":"request too large","message":"too large"}"#);
+        }
+        let dropped = body.lines().filter(|line| line.contains("v=\"text\"")).count();
+        if dropped == 0 {
+            return FINE.to_owned();
+        }
+        let message = format!(
+            r#"{{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: input field \"v\" on measurement \"m\" is type string, already exists as type float dropped={dropped}"}}"#
+        );
+        reply("422 Unprocessable Entity", "content-type: application/json\r\n", &message)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn dropped_points_of_a_batch_in_pieces_are_counted_together() {
+    let lines: String = (1..=2000)
+        .map(|n| if n % 100 == 0 { format!("m,host=h{n} v=\"text\" {n}\n") } else { format!("m,host=h{n} v={n} {n}\n") })
+        .collect();
+    let server = counting(10_000).await;
+    let upstream = config::Upstream { api: Api::V2, org: "o".into(), ..config(&server.server.url()) };
+    let mut config = config::Config::default();
+    config.auth.mode = config::AuthMode::Passthrough;
+    config.backend = config::Backend::Upstream(upstream.clone());
+    let shim = V1ShimLayer::new(config).layer(Upstream::new(&upstream).unwrap());
+    let request = Request::post("/write?db=tele").header("authorization", "Token t").body(Body::from(lines.clone())).unwrap();
+    let answer = shim.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let document: serde_json::Value = serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    assert_eq!(
+        document["error"],
+        "partial write: field type conflict: input field \"v\" on measurement \"m\" is type string, already exists as type float dropped=20"
+    );
+    let taken: String = server.bodies().into_iter().filter(|body| body.len() <= 10_000).collect();
+    assert_eq!(taken, lines, "every line once, in order");
 }

@@ -5,9 +5,10 @@ use http::{HeaderMap, StatusCode, response::Parts};
 use serde_json::Value;
 
 use crate::{
-    error::Kind,
-    lineprotocol::halve,
+    error::{Error, Kind},
+    lineprotocol::{halve, parse_lines},
     native::{AuthErrors, Operation, decode_error},
+    types::Precision,
 };
 
 /// Smaller pieces are not cut any further: a server that takes less is not one for line protocol.
@@ -53,23 +54,49 @@ pub(in crate::upstream) fn judge(status: StatusCode, body: &[u8]) -> Verdict {
     if status.is_success() {
         return Verdict::Written;
     }
-    let operation = Operation::Write { database: "", auth: AuthErrors::Reject };
-    match decode_error(status, &HeaderMap::new(), body, operation).kind() {
+    match decode(status, body).kind() {
         Kind::TooLarge => Verdict::Cut,
         Kind::Invalid => Verdict::Refused,
         _ => Verdict::Stop,
     }
 }
 
-/// The answers that refused something, as one: the first one's words, with the bad lines of all, numbered as in the batch.
+fn decode(status: StatusCode, body: &[u8]) -> Error {
+    decode_error(status, &HeaderMap::new(), body, Operation::Write { database: "", auth: AuthErrors::Reject })
+}
+
+/// The answers that refused something, as one: the first one's words, with the bad lines of all, numbered as in the batch, and the number
+/// of points that all of them dropped.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Refusals(Option<(Parts, Bytes)>);
+pub(in crate::upstream) struct Refusals {
+    first: Option<(Parts, Bytes)>,
+    /// Points that are not in.
+    dropped: u64,
+    /// Something of the batch is in.
+    written: bool,
+}
 
 impl Refusals {
-    /// Adds the answer to the piece behind `before` lines.
-    pub(in crate::upstream) fn add(&mut self, parts: Parts, body: Bytes, before: u64) {
-        let body = shift(&body, before).unwrap_or(body);
-        self.0 = Some(match self.0.take() {
+    /// Notes that a piece is in.
+    pub(in crate::upstream) fn written(&mut self) {
+        self.written = true;
+    }
+
+    /// Adds the answer to a piece.
+    pub(in crate::upstream) fn add(&mut self, parts: Parts, body: Bytes, piece: &Piece) {
+        match dropped(decode(parts.status, &body).message()) {
+            Some((_, points)) => {
+                self.written = true;
+                self.dropped = self.dropped.saturating_add(points);
+            }
+            // It was refused as a whole.
+            None => {
+                let points = parse_lines(&piece.lines, Precision::Nanosecond).count();
+                self.dropped = self.dropped.saturating_add(u64::try_from(points).unwrap_or(u64::MAX));
+            }
+        }
+        let body = shift(&body, piece.before).unwrap_or(body);
+        self.first = Some(match self.first.take() {
             None => (parts, body),
             Some((first, said)) => {
                 let said = join(&said, &body).unwrap_or(said);
@@ -80,12 +107,43 @@ impl Refusals {
 
     /// What the client gets, if anything was refused.
     pub(in crate::upstream) fn answer(self) -> Option<(Parts, Bytes)> {
-        self.0.map(|(mut parts, body)| {
+        let Self { first, dropped, written } = self;
+        first.map(|(mut parts, body)| {
             parts.headers.remove(http::header::CONTENT_LENGTH);
             parts.headers.remove(http::header::TRANSFER_ENCODING);
+            let partial = written && judge(parts.status, &body) == Verdict::Refused;
+            let body = if partial { recount(&body, dropped).unwrap_or(body) } else { body };
             (parts, body)
         })
     }
+}
+
+/// Cuts `dropped=N` off the end of 1.x's words for a partial write.
+fn dropped(said: &str) -> Option<(&str, u64)> {
+    let (words, points) = said.trim_end().rsplit_once(" dropped=")?;
+    Some((words, points.parse().ok()?))
+}
+
+/// Says in the words of one piece's answer how many points of all pieces were dropped. None where whoever reads it counts `data` instead.
+fn recount(body: &[u8], points: u64) -> Option<Bytes> {
+    let again = |said: &str| match dropped(said) {
+        Some((words, _)) => format!("{words} dropped={points}"),
+        // The others are in.
+        None if said.contains("partial write") => said.to_owned(),
+        None => format!("partial write: {} dropped={points}", said.trim_end()),
+    };
+    let Ok(mut document) = serde_json::from_slice::<Value>(body) else {
+        return std::str::from_utf8(body).ok().map(|said| again(said).into());
+    };
+    let counted = document.get("data").is_some_and(Value::is_array);
+    for key in ["error", "message"] {
+        if let Some(Value::String(said)) = document.get_mut(key)
+            && (!counted || dropped(said).is_some())
+        {
+            *said = again(said);
+        }
+    }
+    serde_json::to_vec(&document).ok().map(Into::into)
 }
 
 /// Adds `by` to the line numbers in a v3 server's `data`; none when there are none.
@@ -174,13 +232,72 @@ mod tests {
             )
         };
         let mut refusals = Refusals::default();
-        refusals.add(parts(), bad(2).into(), 0);
-        refusals.add(parts(), bad(3).into(), 10);
-        refusals.add(parts(), Bytes::from_static(b"plain words"), 20);
+        refusals.add(parts(), bad(2).into(), &Piece { before: 0, ..piece("m v=1\nx\n") });
+        refusals.add(parts(), bad(3).into(), &piece("m v=1\nm v=2\nx\n"));
+        refusals.add(parts(), Bytes::from_static(b"plain words"), &Piece { before: 20, ..piece("m v=1") });
         let (_, body) = refusals.answer().unwrap();
         let document: Value = serde_json::from_slice(&body).unwrap();
         let numbers: Vec<_> = document["data"].as_array().unwrap().iter().map(|line| line["line_number"].as_u64()).collect();
         assert_eq!(numbers, [Some(2), Some(13)]);
         assert!(Refusals::default().answer().is_none());
+    }
+
+    #[test]
+    fn dropped_points_of_all_pieces_are_counted() {
+        let v2 = |said: &str| format!(r#"{{"code":"x","message":"{said}"}}"#);
+        let whole = "unable to parse 'bad': missing fields";
+        let conflict = "failure writing points to database: partial write: field type conflict: dropped";
+        let table = [
+            // Each piece's own number.
+            (
+                vec![(422, v2(&format!("{conflict}=1"))), (422, v2(&format!("{conflict}=20")))],
+                false,
+                v2(&format!("{conflict}=21")),
+            ),
+            (vec![(422, v2(&format!("{conflict}=3")))], true, v2(&format!("{conflict}=3"))),
+            (
+                vec![(500, "partial write: old dropped=1".into()), (422, v2(&format!("{conflict}=2")))],
+                true,
+                "partial write: old dropped=3".into(),
+            ),
+            // A piece that was refused as a whole, by the two lines that it has.
+            (vec![(422, v2(&format!("{conflict}=1"))), (400, v2(whole))], false, v2(&format!("{conflict}=3"))),
+            (
+                vec![(400, v2(whole)), (422, v2(&format!("{conflict}=1")))],
+                false,
+                v2(&format!("partial write: {whole} dropped=3")),
+            ),
+            (vec![(400, v2(whole))], true, v2(&format!("partial write: {whole} dropped=2"))),
+            (vec![(400, whole.into()), (400, whole.into())], true, format!("partial write: {whole} dropped=4")),
+            // Nothing is in.
+            (vec![(400, v2(whole)), (400, v2(whole))], false, v2(whole)),
+            // Our own store: words and `data`.
+            (
+                vec![(400, r#"{"data":[{"error_message":"a"}],"error":"partial write: a dropped=1"}"#.into()); 2],
+                false,
+                r#"{"data":[{"error_message":"a"},{"error_message":"a"}],"error":"partial write: a dropped=2"}"#.into(),
+            ),
+            // 3 Core: who reads it counts `data`.
+            (
+                vec![(400, r#"{"data":[{"error_message":"a"}],"error":"partial write of line protocol occurred"}"#.into()); 2],
+                true,
+                r#"{"data":[{"error_message":"a"},{"error_message":"a"}],"error":"partial write of line protocol occurred"}"#
+                    .into(),
+            ),
+            // Too large, whatever became of the rest.
+            (vec![(413, "too large".into()), (422, v2(&format!("{conflict}=1")))], true, "too large".into()),
+        ];
+        for (answers, written, expected) in table {
+            let mut refusals = Refusals::default();
+            if written {
+                refusals.written();
+            }
+            for (status, body) in &answers {
+                let parts = Response::builder().status(*status).body(()).unwrap().into_parts().0;
+                refusals.add(parts, Bytes::from(body.clone()), &piece("m v=1 1\nbad\n"));
+            }
+            let (_, body) = refusals.answer().unwrap();
+            assert_eq!(String::from_utf8_lossy(&body), expected, "{answers:?}");
+        }
     }
 }
