@@ -74,7 +74,11 @@ pub const PHRASES: [&str; 12] = [
     "max-",
 ];
 
-/// All the forms of native error bodies: v2's `{"code","message"}`, v3's `{"error"}` and `{"error","data":…}`.
+/// 3 Core's words for a partial write, which it explains in `data`.
+pub const PARTIAL_WRITE: &str = "partial write of line protocol occurred";
+
+/// All the forms of native error bodies: v2's `{"code","message"}`, v3's `{"error"}` and `{"error","data":…}`, and the embedded store's
+/// `{"error","message","data"}`, whose `message` has 1.x's words.
 #[derive(Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]
@@ -136,7 +140,10 @@ pub fn decode_error(status: StatusCode, headers: &HeaderMap, body: &[u8], operat
 
 /// The text of an error, and whether it is about single lines of a write.
 fn text(status: StatusCode, body: &[u8], document: Option<&Document<'_>>) -> (String, bool) {
-    let said = document.and_then(|document| document.error.as_deref().or(document.message.as_deref()));
+    let said = document.and_then(|document| match (&document.error, &document.message, &document.data) {
+        (Some(_), Some(message), Some(_)) => Some(&**message),
+        (error, message, _) => error.as_deref().or(message.as_deref()),
+    });
     let lines: &[BadLine<'_>] = match document.and_then(|document| document.data.as_ref()) {
         Some(Data::Lines(lines)) => lines,
         Some(Data::Line(line)) => std::slice::from_ref(line),
@@ -144,7 +151,7 @@ fn text(status: StatusCode, body: &[u8], document: Option<&Document<'_>>) -> (St
     };
     if let Some(said) = said
         && PHRASES.iter().any(|phrase| said.starts_with(phrase))
-        && !said.starts_with("partial write of line protocol occurred")
+        && !said.starts_with(PARTIAL_WRITE)
     {
         return (said.to_owned(), !lines.is_empty());
     }

@@ -40,7 +40,7 @@ fn kinds_and_words() {
         // the embedded store speaks v1's words already
         (
             400,
-            r#"{"error":"partial write: field type conflict: input field \"v\" on measurement \"m\" is type float, already exists as type string dropped=1","data":[{"error_message":"x","line_number":1,"original_line":"m v=1"}]}"#,
+            r#"{"error":"partial write of line protocol occurred","message":"partial write: field type conflict: input field \"v\" on measurement \"m\" is type float, already exists as type string dropped=1","data":[{"error_message":"x","line_number":1,"original_line":"m v=1"}]}"#,
             W,
             Kind::Invalid,
             "partial write: field type conflict: input field \"v\" on measurement \"m\" is type float, already exists as type string dropped=1",

@@ -6,7 +6,7 @@ mod query;
 mod rules;
 mod uri;
 
-pub use error::{ErrorBody, Operation, PHRASES, StatementError, decode_error};
+pub use error::{ErrorBody, Operation, PARTIAL_WRITE, PHRASES, StatementError, decode_error};
 pub use query::QueryInfluxql;
 pub use rules::{AuthErrors, RULES, Rule};
 pub use uri::{precision, v2_query, v2_write_uri, v3_query_uri, v3_write_uri};

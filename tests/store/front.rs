@@ -126,11 +126,12 @@ async fn partial_writes_have_1xs_words_and_3_cores_lines() {
             "original_line": "cpu usage=\"text\" 3",
         },
     ]);
-    assert_eq!((status, body), (400, json!({ "error": error, "data": lines })));
+    let expected = json!({ "error": "partial write of line protocol occurred", "message": error, "data": lines });
+    assert_eq!((status, body), (400, expected));
     let (status, body) = front.json(Method::POST, "/api/v3/write_lp?db=a&accept_partial=false", "cpu usage=7 7\ngarbage").await;
     assert_eq!(
-        (status, &body["data"]["line_number"], &body["error"]),
-        (400, &json!(2), &json!("unable to parse 'garbage': missing fields"))
+        (status, &body["data"]["line_number"], &body["error"], &body["message"]),
+        (400, &json!(2), &json!("line protocol parsing error"), &json!("unable to parse 'garbage': missing fields"))
     );
     assert_eq!(front.points("a").await, 2);
 }
@@ -170,7 +171,7 @@ async fn databases_are_buckets() {
     assert_eq!(front.ask(Method::PUT, configure, r#"{"db":"made","retention_period":"1h"}"#).await.0, 200);
     // An old point is dropped now.
     let (status, body) = front.json(Method::POST, "/api/v3/write_lp?db=made&precision=ns", "m v=1 1000\nm v=2").await;
-    assert_eq!((status, &body["error"]), (400, &json!("partial write: points beyond retention policy dropped=1")));
+    assert_eq!((status, &body["message"]), (400, &json!("partial write: points beyond retention policy dropped=1")));
     assert_eq!(front.points("made").await, 1);
     assert_eq!(front.ask(Method::DELETE, "/api/v3/configure/database?db=made", "").await.0, 200);
     assert_eq!(front.ask(Method::DELETE, "/api/v3/configure/database?db=made", "").await.0, 404);

@@ -11,6 +11,7 @@ use crate::{
     embedded::{Engine, Outcome, Rejected, Write, engine::blocking},
     error::{Error, Kind},
     lineprotocol::Unit,
+    native::PARTIAL_WRITE,
     types::Precision,
 };
 
@@ -84,12 +85,14 @@ async fn write(engine: &Engine, bucket: &str, unit: Unit, accept_partial: bool, 
     }
 }
 
-/// 3 Core's document, with 1.x's words.
+/// 3 Core's document, for which its clients look, with 1.x's words for the layers above, which take a `message` where there is one.
 fn document(rejected: &Rejected, accept_partial: bool) -> Value {
     let mut lines = rejected
         .lines
         .iter()
         .map(|line| json!({ "error_message": line.reason, "line_number": line.number, "original_line": line.line }));
     let data = if accept_partial { Value::Array(lines.collect()) } else { lines.next().unwrap_or_default() };
-    json!({ "error": rejected.error, "data": data })
+    // Clients tell a partial write by these words.
+    let error = if accept_partial { PARTIAL_WRITE } else { "line protocol parsing error" };
+    json!({ "error": error, "message": rejected.error, "data": data })
 }

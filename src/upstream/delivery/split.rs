@@ -273,9 +273,9 @@ mod tests {
             (vec![(400, v2(whole)), (400, v2(whole))], false, v2(whole)),
             // Our own store: words and `data`.
             (
-                vec![(400, r#"{"data":[{"error_message":"a"}],"error":"partial write: a dropped=1"}"#.into()); 2],
+                vec![(400, r#"{"data":[{"error_message":"a"}],"message":"partial write: a dropped=1"}"#.into()); 2],
                 false,
-                r#"{"data":[{"error_message":"a"},{"error_message":"a"}],"error":"partial write: a dropped=2"}"#.into(),
+                r#"{"data":[{"error_message":"a"},{"error_message":"a"}],"message":"partial write: a dropped=2"}"#.into(),
             ),
             // 3 Core: who reads it counts `data`.
             (

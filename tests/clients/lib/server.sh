@@ -4,7 +4,11 @@
 # A server lives in a folder of its own, which holds its configuration, its log
 # and its data. Profiles `serverless` and `v1` start v1shim ($V1SHIM_BIN);
 # `influxd` starts an InfluxDB 1.x, to hold the clients themselves against the
-# original.
+# original. With V1_BEHIND=embedded, v1shim stands before an upstream that speaks
+# v3: a second one with its embedded store, which takes $V1_BACKEND_TOKEN only.
+
+# Process ids of the upstreams that were started.
+UPSTREAM_PIDS=()
 
 # The databases and retention policies that an InfluxDB 1.x has to have before
 # the clients come. v1shim makes them on the first write.
@@ -24,7 +28,9 @@ free_port() {
 
 # server_configure DIR PROFILE PORT CREATE-POLICY [CERT KEY]
 server_configure() {
-  local dir=$1 profile=$2 port=$3 create=$4 cert=${5:-} key=${6:-}
+  local dir=$1 profile=$2 port=$3 create=$4 cert=${5:-} key=${6:-} readable=curl_basic/autogen
+  # On a v3 server, the bucket of a database's default policy has the name of the database.
+  [[ -n ${UPSTREAM_URL:-} ]] && readable=curl_basic
   mkdir -p "$dir/data"
   if [[ $profile == influxd ]]; then
     cat >"$dir/server.toml" <<TOML
@@ -64,21 +70,33 @@ access = "all"
 [[auth.token]]
 name = "reader"
 token = "$V1_READER_TOKEN"
-access = [{ bucket = "curl_basic/autogen", read = true, write = false }]
+access = [{ bucket = "$readable", read = true, write = false }]
 
 [guard]
 create = "$create"
-
-[backend]
-kind = "embedded"
-
-[embedded]
-data_dir = "$dir/data"
 TOML
+    if [[ -n ${UPSTREAM_URL:-} ]]; then
+      printf '\n[backend]\nkind = "upstream"\n'
+      printf '\n[upstream]\napi = "v3"\nurl = "%s"\ntoken = "%s"\n' "$UPSTREAM_URL" "$V1_BACKEND_TOKEN"
+    else
+      printf '\n[backend]\nkind = "embedded"\n\n[embedded]\ndata_dir = "%s"\n' "$dir/data"
+    fi
     if [[ -n $cert ]]; then
       printf '\n[server.tls]\ncert = "%s"\nkey = "%s"\n' "$cert" "$key"
     fi
+    if [[ -n ${SPOOL_DIR:-} ]]; then
+      printf '\n[spool]\ndir = "%s"\n' "$SPOOL_DIR"
+    fi
   } >"$dir/server.toml"
+}
+
+# upstream_start DIR PROFILE: a v3 server on a free port, left in UPSTREAM_PORT;
+# sets UPSTREAM_PID
+upstream_start() {
+  local V1_BEHIND='' V1_TOKEN=$V1_BACKEND_TOKEN UPSTREAM_URL='' SPOOL_DIR=''
+  server_start "$1" "$2" reject || return
+  UPSTREAM_PORT=$SERVER_PORT UPSTREAM_PID=$SERVER_PID
+  UPSTREAM_PIDS+=("$UPSTREAM_PID")
 }
 
 # server_launch DIR PROFILE PORT SCHEME: starts what is configured, waits until
@@ -104,6 +122,14 @@ server_launch() {
 server_start() {
   local dir=$1 profile=$2 create=$3 cert=${4:-} key=${5:-} scheme=http attempt
   [[ -n $cert ]] && scheme=https
+  local UPSTREAM_URL=${UPSTREAM_URL:-}
+  if [[ ${V1_BEHIND:-} == embedded && -z $UPSTREAM_URL ]]; then
+    upstream_start "$dir/upstream" "$profile" || {
+      cat "$dir/upstream/log" >>"$dir/log"
+      return 1
+    }
+    UPSTREAM_URL=http://127.0.0.1:$UPSTREAM_PORT
+  fi
   for ((attempt = 0; attempt < 3; attempt++)); do
     SERVER_PORT=$(free_port)
     server_configure "$dir" "$profile" "$SERVER_PORT" "$create" "$cert" "$key"

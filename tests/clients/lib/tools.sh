@@ -80,14 +80,21 @@ need_base() {
 }
 
 need_python() {
-  apt_need python3 python3 python3-venv
-  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-  cached python "$(key "$HERE/python/requirements.txt" "$(python3 --version)" "$(command -v python3)")" build_python
+  need_venv python
   PYTHON=$CACHED/venv/bin/python
 }
-build_python() {
-  python3 -m venv "$1/venv" &&
-    "$1/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: -r "$HERE/python/requirements.txt"
+need_influxdb3() {
+  need_venv influxdb3
+  INFLUXDB3_PYTHON=$CACHED/venv/bin/python
+}
+need_venv() { # FOLDER: what its requirements.txt says, left in CACHED
+  apt_need python3 python3 python3-venv
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+  cached "$1" "$(key "$HERE/$1/requirements.txt" "$(python3 --version)" "$(command -v python3)")" build_venv "$1"
+}
+build_venv() {
+  python3 -m venv "$2/venv" &&
+    "$2/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: -r "$HERE/$1/requirements.txt"
 }
 
 need_node() { # FOLDER: its packages, left in NODE_MODULES
