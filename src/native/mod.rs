@@ -1,12 +1,16 @@
-//! The waist: the native HTTP API of v2 and v3. The only place that knows its paths, parameters, media types and error bodies;
-//! rewrite, upstream and embedded all use it.
+//! The waist: the native HTTP API of v2 and v3, Arrow Flight's `DoGet` included. The only place that knows its paths, parameters, media
+//! types and error bodies; rewrite, upstream and embedded all use it.
 
 mod error;
+mod flight;
+mod grpc;
 mod query;
 mod rules;
 mod uri;
 
 pub use error::{ErrorBody, Operation, PARTIAL_WRITE, PHRASES, StatementError, decode_error};
+pub use flight::{FLIGHT, FLIGHT_DO_GET, FlightData, FlightPiece, FlightTicket, flight_data};
+pub use grpc::{GRPC, GRPC_PREFIX, GrpcStatus, grpc_message, grpc_prefix, grpc_refusal, grpc_trailers, is_grpc};
 pub use query::QueryInfluxql;
 pub use rules::{AuthErrors, RULES, Rule};
 pub use uri::{precision, v2_query, v2_write_uri, v3_query_uri, v3_write_uri};
@@ -30,6 +34,10 @@ pub enum ReplyFormat {
     Jsonl,
     /// v1's own JSON, passed through.
     V1Json,
+    /// Arrow Flight: the same as [`Arrow`](Self::Arrow), asked for by [`FLIGHT_DO_GET`] and answered as a gRPC stream of [`FlightData`].
+    Flight,
+    /// [`Flight`](Self::Flight), and [`Jsonl`](Self::Jsonl) where the service below turns out to have none.
+    FlightOrJsonl,
 }
 
 /// What the service below is and can.
@@ -44,6 +52,11 @@ pub struct Target {
     /// It takes `SLIMIT`, `SHOW SERIES`, cardinalities and metadata without a look-back (the embedded store).
     pub full_influxql: bool,
 }
+
+/// Request extension: nobody knows whether the service below has what is asked for. That it fails says nothing about its health, and asking
+/// again would be no use.
+#[derive(Clone, Copy, Debug)]
+pub struct Tentative;
 
 /// v2: write line protocol. Parameters `org`, `bucket`, `precision`.
 pub const V2_WRITE: &str = "/api/v2/write";

@@ -30,12 +30,21 @@ pub struct QueryInfluxql<'a> {
 }
 
 impl ReplyFormat {
-    /// Value of `format` that asks a v3 server for it.
+    /// The form of replies that don't come over Flight.
+    #[must_use]
+    pub const fn over_http(self) -> Self {
+        match self {
+            Self::Flight | Self::FlightOrJsonl => Self::Jsonl,
+            other => other,
+        }
+    }
+
+    /// Value of `format` that asks a v3 server for it, where it is asked over HTTP.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Arrow => FORMAT_ARROW,
-            Self::Jsonl => "jsonl",
+            Self::Jsonl | Self::Flight | Self::FlightOrJsonl => "jsonl",
             Self::V1Json => "json",
         }
     }

@@ -30,7 +30,7 @@ impl Purpose {
         match path {
             native::V2_WRITE | native::V3_WRITE if *method == Method::POST => Self::Write,
             // v3 takes no statement here that changes anything; v2 does, even by `GET`.
-            native::V3_QUERY_INFLUXQL => Self::Read,
+            native::V3_QUERY_INFLUXQL | native::FLIGHT_DO_GET => Self::Read,
             native::V2_QUERY => Self::Other,
             _ if *method == Method::GET || *method == Method::HEAD => Self::Read,
             _ => Self::Other,
@@ -41,12 +41,6 @@ impl Purpose {
     pub(super) fn is_safe(self) -> bool {
         self != Self::Other
     }
-}
-
-/// Whether this is gRPC (Flight, Flight SQL), which speaks HTTP/2 and ends with trailers.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// `Retry-After` in seconds. A date is taken for nothing: clocks differ.
@@ -233,6 +227,8 @@ mod tests {
             (Method::POST, "/api/v2/write", Purpose::Write),
             (Method::POST, "/api/v3/write_lp", Purpose::Write),
             (Method::POST, "/api/v3/query_influxql", Purpose::Read),
+            (Method::POST, "/arrow.flight.protocol.FlightService/DoGet", Purpose::Read),
+            (Method::POST, "/arrow.flight.protocol.FlightService/DoPut", Purpose::Other),
             (Method::GET, "/health", Purpose::Read),
             (Method::GET, "/query", Purpose::Other),
             (Method::POST, "/query", Purpose::Other),
@@ -240,20 +236,6 @@ mod tests {
             (Method::DELETE, "/api/v3/write_lp", Purpose::Other),
         ] {
             assert_eq!(Purpose::of(&method, path), purpose, "{method} {path}");
-        }
-    }
-
-    #[test]
-    fn grpc_is_told_by_its_media_type() {
-        for (kind, grpc) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc; x=y", true),
-            ("application/grpc-web", false),
-            ("application/json", false),
-        ] {
-            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
-            assert_eq!(is_grpc(&headers), grpc, "{kind}");
         }
     }
 
