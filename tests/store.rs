@@ -2,6 +2,7 @@
 
 mod delete;
 mod fake;
+mod flight;
 mod front;
 mod model;
 

@@ -98,7 +98,7 @@ where
             Plan::Native => ParamsFuture::collecting(async move {
                 let bytes = collect(body, config.limits.query).await?;
                 drop(config);
-                head.extensions.insert(Call::Native(from_body(&bytes)?));
+                head.extensions.insert(Call::Native(from_body(head.uri.path(), &bytes)?));
                 inner.call(Request::from_parts(head, Body::from(bytes))).await.map_err(Into::into)
             }),
         }

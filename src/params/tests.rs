@@ -439,14 +439,14 @@ fn bodies_have_a_limit() {
 fn native_queries_in_bodies() {
     let head = head("POST", "/api/v3/query_influxql", &[]);
     assert!(matches!(plan(&head, true, &config(V1)), Ok(Plan::Native)));
-    let native = from_body(br#"{"db":"d","q":"SELECT $x","format":"jsonl","params":{"x":1}}"#).unwrap();
+    let native = from_body("", br#"{"db":"d","q":"SELECT $x","format":"jsonl","params":{"x":1}}"#).unwrap();
     let Native::Query { bucket, q, params } = native else { panic!("a query") };
     assert_eq!((bucket.as_deref(), q.as_deref(), params.get("x").is_some()), (Some("d"), Some("SELECT $x"), true));
     // Two texts, of which the service below might take the other one.
     for body in
         [r#"{"q":"SHOW DATABASES","q":"DROP DATABASE x"}"#, "", "{}", "[]", r#"{"q":1}"#, r#"{"db":"a","db":"b","q":"x"}"#]
     {
-        assert_eq!(from_body(body.as_bytes()).unwrap_err().kind(), Kind::Invalid, "{body}");
+        assert_eq!(from_body("", body.as_bytes()).unwrap_err().kind(), Kind::Invalid, "{body}");
     }
 }
 
@@ -463,7 +463,7 @@ proptest! {
     ) {
         let mut raw = Raw::default();
         let _ = raw.add(&encoded);
-        let _ = from_body(&body);
+        let _ = from_body("", &body);
         let mut config = config(if v1 { V1 } else { SERVERLESS });
         config.limits.query = 1000;
         let form = [Form::UrlEncoded, Form::Multipart("X".into()), Form::InfluxQl, Form::Unknown];

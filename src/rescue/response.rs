@@ -15,7 +15,7 @@ use crate::{
     call::Format,
     config::Config,
     error::{Blame, Error, Kind},
-    native::ErrorBody,
+    native::{ErrorBody, grpc_refusal, is_grpc},
     respond,
     types::{BoxError, Profile},
 };
@@ -31,6 +31,8 @@ pub(super) struct Facts {
     config: Arc<Config>,
     format: Format,
     pretty: bool,
+    /// A call of gRPC, whose clients look for errors in places of their own.
+    grpc: bool,
 }
 
 impl Facts {
@@ -41,7 +43,7 @@ impl Facts {
         };
         let asked = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "pretty=true"));
         let pretty = asked && config.compat.profile == Profile::V1;
-        Self { config, format, pretty }
+        Self { config, format, pretty, grpc: is_grpc(request.headers()) }
     }
 }
 
@@ -49,6 +51,9 @@ impl Facts {
 pub(super) fn respond(error: BoxError, facts: &Facts) -> Response<Body> {
     let error = recognise(error);
     log(&error);
+    if facts.grpc {
+        return grpc_refusal(&error);
+    }
     let status = status(error.kind());
     let mut response = Response::new(Body::from(body(&error, facts.format, facts.pretty)));
     *response.status_mut() = status;
@@ -209,6 +214,16 @@ mod tests {
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().get("retry-after").map(|value| value.to_str().unwrap()), retry);
         }
+    }
+
+    #[test]
+    fn clients_of_grpc_find_errors_where_they_look() {
+        let request = Request::builder().header("content-type", "application/grpc").body(()).unwrap();
+        let facts = Facts::of(&request, Arc::new(Config::default()));
+        let (response, body) = answer(Error::new(Kind::Unauthorized, "authorization failed"), &facts);
+        assert_eq!((response.status().as_u16(), &*body), (200, ""));
+        assert_eq!(response.headers()["grpc-status"], "16");
+        assert_eq!(response.headers()["grpc-message"], "authorization failed");
     }
 
     #[test]

@@ -178,8 +178,8 @@ impl<E: End + Unpin> HttpBody for Download<E> {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
-                // A body that knows its end is not asked again.
-                if self.body.is_end_stream() {
+                // A body that knows its end is not asked again, and nothing comes behind trailers.
+                if frame.is_trailers() || self.body.is_end_stream() {
                     self.finish(true);
                 }
             }
@@ -294,7 +294,9 @@ mod tests {
         drop(Download::new(Body::from("never read"), ends.clone()));
         let broken = stream::iter([Ok(Frame::data(Bytes::from_static(b"half"))), Err(BoxError::from("lost"))]);
         Download::new(Body::new(StreamBody::new(broken)), ends.clone()).collect().await.unwrap_err();
-        assert_eq!(*ends.0.lock().unwrap(), [(4, true), (0, true), (0, false), (4, false)]);
+        let trailers = stream::iter([Ok::<_, BoxError>(Frame::trailers(http::HeaderMap::new()))]);
+        _ = Download::new(Body::new(StreamBody::new(trailers)), ends.clone()).frame().await;
+        assert_eq!(*ends.0.lock().unwrap(), [(4, true), (0, true), (0, false), (4, false), (0, true)]);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! | `POST /api/v3/write_lp` | `db`, `precision` (`auto` by default, as v3), `accept_partial` |
 //! | `POST /api/v2/write` | `bucket`, `precision`; `org` is ignored |
 //! | `GET`, `POST /api/v3/query_influxql` | `db`, `q`, `format` (`json`, `jsonl`, `csv`, `pretty`, `arrow`), `params` |
+//! | `POST /arrow.flight.protocol.FlightService/DoGet` | over HTTP/2: a ticket `{"database","sql_query","query_type":"influxql","params"}` |
 //! | `GET`, `POST`, `PUT`, `DELETE /api/v3/configure/database` | databases, which are buckets |
 //! | `/api/v2/buckets`, `/api/v2/dbrps` | buckets and mappings |
 //! | `/health`, `/ping` | |
@@ -14,6 +15,7 @@
 mod body;
 mod database;
 mod encode;
+mod flight;
 mod manage;
 mod parameters;
 mod query;
@@ -72,7 +74,13 @@ impl tower_service::Service<Request<Body>> for Embedded {
         let engine = self.engine.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            Ok(route(&engine, &head, body).await.unwrap_or_else(|error| refuse(&error)))
+            Ok(match native::is_grpc(&head.headers) {
+                false => route(&engine, &head, body).await.unwrap_or_else(|error| refuse(&error)),
+                true => flight::call(&engine, &head, body).await.unwrap_or_else(|error| {
+                    log(&error);
+                    native::grpc_refusal(&error)
+                }),
+            })
         })
     }
 }
@@ -160,14 +168,18 @@ fn reply(status: StatusCode, media_type: Option<&'static str>, body: impl Into<B
 
 /// An error as a native answer.
 fn refuse(error: &Error) -> Response<Body> {
+    log(error);
     let kind = error.kind();
-    if kind.status().is_server_error() {
-        let cause = std::error::Error::source(error).map(ToString::to_string);
-        tracing::warn!(%error, cause, "a native call failed");
-    }
     let mut response = json(kind.status(), &native::ErrorBody::of(error));
     if let Some(delay) = error.retry_delay() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
     }
     response
+}
+
+fn log(error: &Error) {
+    if error.kind().status().is_server_error() && error.kind() != Kind::NotImplemented {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(%error, cause, "a native call failed");
+    }
 }
