@@ -85,6 +85,7 @@ impl Config {
             }
             (Backend::Upstream(new), Backend::Upstream(old)) => {
                 keep(&mut keys, "upstream.api", &mut new.api, &old.api);
+                keep(&mut keys, "upstream.query", &mut new.query, &old.query);
                 keep(&mut keys, "upstream.url", &mut new.url, &old.url);
                 keep(&mut keys, "upstream.org", &mut new.org, &old.org);
                 // The paths may change; who spoke with the system's roots goes on to.

@@ -263,11 +263,25 @@ pub struct Embedded {
     pub memory: usize,
 }
 
+/// How a v3 server is asked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum QueryBy {
+    /// Over Arrow Flight, and over HTTP where it has none.
+    #[default]
+    Auto,
+    /// Over Arrow Flight.
+    Flight,
+    /// Over HTTP.
+    Http,
+}
+
 /// `[upstream]`
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// `api`
     pub api: Api,
+    /// `query`
+    pub query: QueryBy,
     /// `url`: scheme, authority and an optional path in front of all paths.
     pub url: http::Uri,
     /// `urls`: more addresses of the same data.
@@ -328,8 +342,14 @@ impl Backend {
             Self::Upstream(Upstream { api: Api::V2, .. }) => {
                 Target { api: Api::V2, reply: ReplyFormat::V1Json, multi_bucket: false, full_influxql: false }
             }
-            Self::Upstream(Upstream { api: Api::V3, .. }) => {
-                Target { api: Api::V3, reply: ReplyFormat::Jsonl, multi_bucket: false, full_influxql: false }
+            Self::Upstream(Upstream { api: Api::V3, query, .. }) => {
+                let reply = match query {
+                    QueryBy::Flight => ReplyFormat::Flight,
+                    // What can't be read isn't asked for.
+                    QueryBy::Auto if cfg!(feature = "arrow") => ReplyFormat::FlightOrJsonl,
+                    QueryBy::Auto | QueryBy::Http => ReplyFormat::Jsonl,
+                };
+                Target { api: Api::V3, reply, multi_bucket: false, full_influxql: false }
             }
         }
     }
@@ -402,6 +422,7 @@ impl Default for Upstream {
     fn default() -> Self {
         Self {
             api: Api::V3,
+            query: QueryBy::default(),
             url: http::Uri::from_static("http://127.0.0.1:8181"),
             urls: Vec::new(),
             org: "".into(),

@@ -11,8 +11,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, Listen, LogFormat, Policy, Server, Spool, Tls, Token,
-    Upstream, UpstreamTls, User,
+    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, Listen, LogFormat, Policy, QueryBy, Server, Spool,
+    Tls, Token, Upstream, UpstreamTls, User,
     raw::{Problem, Problems, Section, read, wrong},
 };
 use crate::{
@@ -204,8 +204,15 @@ impl Reader<'_> {
                 section.problem("urls", format!("\"{again}\" stands twice"));
             }
         }
+        let api = section.choice("api", &[("v2", Api::V2), ("v3", Api::V3)]).unwrap_or(default.api);
+        let ways = [("auto", QueryBy::Auto), ("flight", QueryBy::Flight), ("http", QueryBy::Http)];
+        let query = section.choice("query", &ways).unwrap_or(default.query);
+        if api == Api::V2 && query == QueryBy::Flight {
+            section.problem("query", "Arrow Flight is v3's, and upstream.api is \"v2\"");
+        }
         Upstream {
-            api: section.choice("api", &[("v2", Api::V2), ("v3", Api::V3)]).unwrap_or(default.api),
+            api,
+            query,
             url: first.unwrap_or(default.url),
             urls,
             org: section.string("org").map_or(default.org, String::into_boxed_str),

@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{headers, plan, query::Running, schema::Schemas, write};
+use super::{flight::Found, headers, plan, query::Running, schema::Schemas, write};
 use crate::{
     access::Identity,
     body::Body,
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) target: Target,
     pub(super) catalog: Option<Arc<dyn Catalog>>,
     pub(super) schemas: Schemas,
+    pub(super) flight: Found,
 }
 
 impl RewriteLayer {
@@ -44,7 +45,7 @@ impl RewriteLayer {
     /// a catalog, names of buckets come from configured mappings and templates.
     #[must_use]
     pub fn new(live: Live, target: Target, catalog: Option<Arc<dyn Catalog>>) -> Self {
-        Self { shared: Arc::new(Shared { live, target, catalog, schemas: Schemas::default() }) }
+        Self { shared: Arc::new(Shared { live, target, catalog, schemas: Schemas::default(), flight: Found::default() }) }
     }
 }
 

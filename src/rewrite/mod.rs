@@ -3,7 +3,7 @@
 //! | v1 | to a v2 target | to a v3 target |
 //! |---|---|---|
 //! | `/write` | `POST /api/v2/write?org=&bucket=&precision=` | `POST /api/v3/write_lp?db=&precision=&accept_partial=true` |
-//! | `/query` | `POST /query?db=&rp=&q=`, a call a statement | `POST /api/v3/query_influxql`, a call a statement |
+//! | `/query` | `POST /query?db=&rp=&q=`, a call a statement | Arrow Flight's `DoGet`, or `POST /api/v3/query_influxql`; a call a statement |
 //! | `SHOW DATABASES`, `SHOW RETENTION POLICIES` | answered here, from the mapping | same |
 //! | `/ping` | answered here | same |
 //! | anything else | passed on, with the native `Authorization` | same |
@@ -58,6 +58,7 @@
 //! # });
 //! ```
 
+mod flight;
 mod headers;
 mod layer;
 mod modules;

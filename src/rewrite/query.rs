@@ -9,6 +9,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 
 use super::{
+    flight::Flown,
     layer::Shared,
     modules,
     plan::{Ask, Measurements, Step, Work},
@@ -117,7 +118,13 @@ where
     /// Asks the service below.
     async fn ask(&mut self, ask: &Ask) -> Result<Reply, BoxError> {
         let has_time = ask.select().is_some();
-        let columns = if self.shared.target.reply == ReplyFormat::Jsonl {
+        let text = ask.statement.to_string();
+        let detour = match self.fly(ask, &text).await? {
+            Flown::Reply(reply) => return Ok(reply),
+            Flown::Http(detour) => detour,
+        };
+        let format = self.shared.target.reply.over_http();
+        let columns = if format == ReplyFormat::Jsonl {
             let stored = match ask.select() {
                 Some(select) if respond::needs_schema(select) => self.stored(ask, &statement::measurements(select)).await?,
                 _ => Arc::default(),
@@ -126,7 +133,7 @@ where
         } else {
             None
         };
-        let body = self.reply(ask, &ask.statement.to_string()).await;
+        let body = self.reply(ask, &text).await;
         if let Some(catalog) = &self.shared.catalog
             && matches!(verb(&ask.statement), Some(Verb::Alter | Verb::Create | Verb::Drop))
         {
@@ -134,7 +141,8 @@ where
             catalog.changed();
         }
         let body = body?;
-        let reply = Reply::new(self.shared.target.reply, body, columns, has_time)?;
+        detour.worked(&self.shared.flight);
+        let reply = Reply::new(format, body, columns, has_time)?;
         let of_modules = matches!(&ask.statement.kind, StatementKind::Show(show) if matches!(show.kind, ShowKind::Stats(_) | ShowKind::Diagnostics(_)));
         if of_modules && self.shared.target.full_influxql {
             return Ok(Reply::Local(modules::series(reply).await?));
@@ -222,17 +230,17 @@ where
     async fn reply(&mut self, ask: &Ask, text: &str) -> Result<Body, BoxError> {
         let request = match self.shared.target.api {
             Api::V2 => v2_request(&ask.bucket, text, &[("epoch", "ns"), ("chunked", "true"), ("chunk_size", V2_CHUNK)]),
-            Api::V3 => v3_request(ask, text, self.shared.target.reply)?,
+            Api::V3 => v3_request(ask, text, self.shared.target.reply.over_http())?,
         };
         let response = self.call(request).await?;
         Ok(checked(response, &ask.database).await?)
     }
 
-    async fn call(&mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    pub(super) async fn call(&mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
         for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
         }
-        request.extensions_mut().clone_from(&self.extensions);
+        request.extensions_mut().extend(self.extensions.clone());
         let mut service = match self.ready.take() {
             Some(ready) => ready,
             None => {

@@ -32,13 +32,13 @@ use super::{
         random,
     },
     failure::{Failure, before_answer},
-    request::{Base, Purpose, authorization, is_grpc, prepare_headers, retry_after, strip_connection},
+    request::{Base, Purpose, authorization, prepare_headers, retry_after, strip_connection},
 };
 use crate::{
     body::Body,
     config,
     error::{Error, Kind},
-    native::Api,
+    native::{Api, GrpcStatus, Tentative, is_grpc},
     telemetry::delivery::{Event, count},
     types::{BoxFuture, Secret},
 };
@@ -296,6 +296,7 @@ impl Inner {
             Purpose::Other => (self.times.idle, self.times.idle),
         };
         let end = (purpose == Purpose::Read).then(|| begun + whole);
+        let tentative = parts.extensions.get::<Tentative>().is_some();
         self.budget.deposit();
         let mut tried: SmallVec<[usize; 4]> = SmallVec::new();
         loop {
@@ -303,6 +304,9 @@ impl Inner {
             let endpoint = &self.endpoints[number];
             ticket.at(number);
             let result = self.attempt(endpoint, parts, source, patience).await;
+            if tentative {
+                return result.map(|answer| received(answer, patience, end, ticket));
+            }
             let outcome = endpoint.note(&result);
             tried.push(number);
             let situation = Situation {
@@ -422,7 +426,7 @@ impl Endpoint {
     /// Tells the breaker how it went.
     fn note(&self, result: &Result<Response<Incoming>, Error>) -> Outcome {
         let outcome = match result {
-            Ok(answer) => Outcome::Answer(answer.status().as_u16(), retry_after(answer.headers())),
+            Ok(answer) => Outcome::Answer(status(answer).as_u16(), retry_after(answer.headers())),
             Err(error) => Failure::of(error).map_or(Outcome::Client, Outcome::Failed),
         };
         match outcome {
@@ -436,6 +440,14 @@ impl Endpoint {
             Outcome::Client => {}
         }
         outcome
+    }
+}
+
+/// The status of an answer; of gRPC's, HTTP's equivalent of what it says.
+fn status(answer: &Response<Incoming>) -> StatusCode {
+    match GrpcStatus::of(answer.headers()) {
+        Some(status) if is_grpc(answer.headers()) => status.http(),
+        _ => answer.status(),
     }
 }
 

@@ -60,6 +60,7 @@ pub(crate) struct Flight {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Ticket {
+    pub(crate) database: String,
     pub(crate) sql_query: String,
     pub(crate) query_type: String,
     #[serde(default)]
@@ -96,12 +97,28 @@ impl Answered {
 }
 
 impl Flight {
+    /// The messages as they came.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.messages_base64.iter().map(|message| BASE64_STANDARD.decode(message).expect("base64"))
+    }
+
+    /// gRPC's code and words, when it was a failure.
+    pub(crate) fn failure(&self) -> Option<(u32, &str)> {
+        let status = self.status.as_ref()?;
+        let code = match status["code"].as_str().expect("a code") {
+            "INVALID_ARGUMENT" => 3,
+            "INTERNAL" => 13,
+            other => panic!("{other} has no number here"),
+        };
+        Some((code, status["details"].as_str().expect("details")))
+    }
+
     /// The messages as an Arrow IPC stream: each message's flatbuffer header and body with the framing that Flight leaves out
     /// (<https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format>).
     pub(crate) fn ipc_stream(&self) -> Vec<u8> {
         let mut stream = Vec::new();
-        for message in &self.messages_base64 {
-            let (header, body) = flight_data(&BASE64_STANDARD.decode(message).expect("base64"));
+        for message in self.messages() {
+            let (header, body) = flight_data(&message);
             let padded = header.len().next_multiple_of(8);
             stream.extend_from_slice(&u32::MAX.to_le_bytes());
             stream.extend_from_slice(&u32::try_from(padded).expect("short").to_le_bytes());

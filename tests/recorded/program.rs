@@ -4,7 +4,9 @@ use super::{fixtures::CORE, queries::v1, server::RecordedServer};
 use crate::support::TestServer;
 
 fn config(url: &str) -> String {
-    format!("[auth]\nmode = \"none\"\n[backend]\nkind = \"upstream\"\n[upstream]\napi = \"v3\"\nurl = \"{url}\"\n")
+    format!(
+        "[auth]\nmode = \"none\"\n[backend]\nkind = \"upstream\"\n[upstream]\napi = \"v3\"\nquery = \"http\"\nurl = \"{url}\"\n"
+    )
 }
 
 #[tokio::test]

@@ -12,10 +12,14 @@ use std::{
 use axum::{Router, extract::State, response::IntoResponse};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
-use v1shim::influxql::{self, Limits, Params};
+use v1shim::{
+    influxql::{self, Limits, Params},
+    native::{FLIGHT_DO_GET, FlightTicket, GRPC, grpc_message},
+};
 
 use super::fixtures::{Exchange, Recording};
 
@@ -58,14 +62,56 @@ impl Drop for RecordedServer {
     }
 }
 
+impl Shared {
+    /// The recorded messages, or gRPC's status, as a v3 server sends them.
+    fn flight(&self, body: &[u8], line: &str) -> Response<axum::body::Body> {
+        let ticket = FlightTicket::from_body(body).unwrap();
+        assert!(ticket.is_influxql() && ticket.params.is_none(), "{ticket:?}");
+        let found = self.recording.flight.iter().find(|flight| {
+            flight.ticket.database == ticket.database
+                && flight.ticket.query_type == "influxql"
+                && flight.ticket.params.is_none()
+                && same(&flight.ticket.sql_query) == same(&ticket.sql_query)
+        });
+        let mut trailers = HeaderMap::new();
+        let (code, message) = match found {
+            Some(flight) => flight.failure().unwrap_or((0, "")),
+            None => {
+                self.missed.lock().unwrap().push(line.to_owned());
+                (2, "it was not recorded")
+            }
+        };
+        trailers.insert("grpc-status", code.into());
+        if code > 0 {
+            let message = percent_encoding::utf8_percent_encode(message, percent_encoding::NON_ALPHANUMERIC).to_string();
+            trailers.insert("grpc-message", message.parse().unwrap());
+        }
+        let messages = found.into_iter().flat_map(|flight| flight.messages()).map(|message| grpc_message(&[&message]));
+        let frames: Vec<_> = messages.map(Frame::data).collect();
+        let reply = Response::builder().header("content-type", GRPC);
+        if frames.is_empty() {
+            let mut reply = reply.body(axum::body::Body::empty()).unwrap();
+            reply.headers_mut().extend(trailers);
+            return reply;
+        }
+        let frames = frames.into_iter().chain([Frame::trailers(trailers)]).map(Ok::<_, std::convert::Infallible>);
+        reply.body(axum::body::Body::new(StreamBody::new(futures_util::stream::iter(frames)))).unwrap()
+    }
+}
+
 async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::Body>) -> impl IntoResponse {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let params: BTreeMap<String, String> =
         form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let line = format!("{} {} {params:?} {}", parts.method, parts.uri.path(), String::from_utf8_lossy(&body));
+    let shown = FlightTicket::from_body(&body).ok().and_then(|ticket| serde_json::to_vec(&ticket).ok());
+    let shown = String::from_utf8_lossy(shown.as_deref().unwrap_or(&body)).into_owned();
+    let line = format!("{} {} {params:?} {shown}", parts.method, parts.uri.path());
     shared.seen.lock().unwrap().push(line.clone());
 
+    if parts.uri.path() == FLIGHT_DO_GET {
+        return shared.flight(&body, &line);
+    }
     let asked = Meaning::new(&parts.method, parts.uri.path(), params, &parts.headers, &body);
     if let Some(exchange) = shared.recording.http.iter().find(|exchange| Meaning::of(exchange) == asked) {
         let mut reply = Response::builder().status(exchange.response.status);

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt};
 use v1shim::{
     Body, V1Shim, V1ShimLayer, config,
-    config::{AuthMode, Backend, Config},
+    config::{AuthMode, Backend, Config, QueryBy},
     native::{Api, ReplyFormat, Target},
     types::{BoxError, Profile},
     upstream::{Upstream, UpstreamCatalog},
@@ -18,8 +18,14 @@ use super::server::RecordedServer;
 
 /// In front of the recorded server, over HTTP.
 pub(crate) fn over(server: &RecordedServer, profile: Profile) -> V1Shim<Upstream> {
+    over_by(server, profile, QueryBy::Http)
+}
+
+/// The same, asked in this way.
+pub(crate) fn over_by(server: &RecordedServer, profile: Profile, query: QueryBy) -> V1Shim<Upstream> {
     let upstream = config::Upstream {
         api: Api::V3,
+        query,
         url: format!("http://{}", server.addr).parse().unwrap(),
         timeout: Duration::from_secs(30),
         ..config::Upstream::default()

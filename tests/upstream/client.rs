@@ -25,6 +25,8 @@ const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 pub(super) fn config(url: &str) -> config::Upstream {
     config::Upstream {
         url: url.parse().unwrap(),
+        // What speaks here byte by byte speaks HTTP/1.1.
+        query: config::QueryBy::Http,
         connect_timeout: Duration::from_secs(10),
         timeout: Duration::from_secs(20),
         ..config::Upstream::default()

@@ -12,7 +12,7 @@ use v1shim::{
     Body, V1Shim, V1ShimLayer,
     access::Access,
     config,
-    config::{AuthMode, Backend, Config, Token},
+    config::{AuthMode, Backend, Config, QueryBy, Token},
     embedded::{Embedded, Engine},
     native::Api,
     types::{Profile, Secret},
@@ -52,11 +52,12 @@ struct Tandem {
 }
 
 impl Tandem {
-    async fn start(profile: Profile, directory: &std::path::Path) -> Self {
+    async fn start(profile: Profile, query: QueryBy, directory: &std::path::Path) -> Self {
         let back = Router::new().fallback_service(alone(profile, directory).await);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let upstream = config::Upstream {
             api: Api::V3,
+            query,
             url: format!("http://{}", listener.local_addr().unwrap()).parse().unwrap(),
             token: Some(Secret::new(TOKEN)),
             timeout: Duration::from_secs(30),
@@ -234,10 +235,10 @@ fn shown(answer: &Answer) -> String {
     format!("{} {headers}\n    {}", answer.status, answer.body.escape_ascii())
 }
 
-async fn compare(profile: Profile) {
+async fn compare(profile: Profile, query: QueryBy) {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let alone = alone(profile, one.path()).await;
-    let tandem = Tandem::start(profile, two.path()).await;
+    let tandem = Tandem::start(profile, query, two.path()).await;
     let (mut different, mut told) = (String::new(), 0);
     for step in story() {
         let expected = shown(&ask(&alone, request(&step)).await);
@@ -255,10 +256,20 @@ async fn compare(profile: Profile) {
 
 #[tokio::test]
 async fn two_in_a_row_answer_as_one_does() {
-    compare(Profile::Serverless).await;
+    compare(Profile::Serverless, QueryBy::Http).await;
 }
 
 #[tokio::test]
 async fn in_profile_v1_too() {
-    compare(Profile::V1).await;
+    compare(Profile::V1, QueryBy::Http).await;
+}
+
+#[tokio::test]
+async fn over_flight_too() {
+    compare(Profile::Serverless, QueryBy::Flight).await;
+}
+
+#[tokio::test]
+async fn over_flight_in_profile_v1_too() {
+    compare(Profile::V1, QueryBy::Auto).await;
 }

@@ -97,6 +97,7 @@ fn an_upstream_has_one_address_or_several() {
     assert_eq!(addresses("urls = [\"http://a\", \"http://b\"]"), ["http://a/", "http://b/"]);
     assert_eq!(addresses("url = \"http://a\"\nurls = \"http://b\""), ["http://a/", "http://b/"]);
     refused("[upstream]\nurls = [\"http://a\", \"http://a\"]", &["line 2: upstream.urls: \"http://a/\" stands twice"]);
+    refused("[upstream]\napi = \"v2\"\nquery = \"flight\"", &["line 3: upstream.query: Arrow Flight is v3's"]);
     refused("[upstream]\nurls = [\"a\"]", &["line 2: upstream.urls: expected an address"]);
 }
 

@@ -1,20 +1,23 @@
 //! An Arrow IPC stream laid out as a v3 server lays out InfluxQL over Flight.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, LargeStringArray, RecordBatch,
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Float64Array, Int32Array, Int64Array, LargeStringArray, RecordBatch,
     StringArray, StringViewArray, TimestampNanosecondArray, UInt64Array,
     cast::AsArray,
     types::{
-        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type,
-        UInt32Type, UInt64Type,
+        ArrowDictionaryKeyType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+        TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
     },
 };
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::{DataType, Schema, TimeUnit};
+use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Frames, nonsense};
+use super::{Frames, flight::Flight, nonsense};
 use crate::{
     error::Error,
     native::{GROUP_KEY_METADATA, MEASUREMENT_COLUMN, PLAN_COLUMN},
@@ -27,7 +30,7 @@ const LARGEST: usize = 1 << 30;
 const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 pub(crate) struct Arrow {
-    frames: Frames,
+    frames: Source,
     decoder: StreamDecoder,
     buffer: Buffer,
     since_batch: usize,
@@ -35,6 +38,28 @@ pub(crate) struct Arrow {
     /// A batch that came together with the schema, which goes first.
     pending: Option<RecordBatch>,
     ended: bool,
+}
+
+/// Where the bytes of the stream come from.
+pub(super) enum Source {
+    Ipc(Frames),
+    Flight(Box<Flight>),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Ipc(frames) => frames.next().await,
+            Self::Flight(flight) => flight.next().await,
+        }
+    }
+}
+
+/// Lets the decoder look at bytes that somebody else has made. It checks what it reads, but for offsets that lie outside of a message's body,
+/// upon which it panics.
+fn decode(decoder: &mut StreamDecoder, buffer: &mut Buffer) -> Result<Option<RecordBatch>, Error> {
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decoder.decode(buffer)));
+    decoded.map_err(|_| nonsense("a message points outside of itself"))?.map_err(nonsense)
 }
 
 /// Which column is what.
@@ -63,7 +88,7 @@ struct TagKeyColumn {
 }
 
 impl Arrow {
-    pub(super) fn new(frames: Frames) -> Self {
+    pub(super) fn new(frames: Source) -> Self {
         Self {
             frames,
             decoder: StreamDecoder::new(),
@@ -84,7 +109,7 @@ impl Arrow {
                 continue;
             }
             if !self.buffer.is_empty() {
-                self.pending = self.decoder.decode(&mut self.buffer).map_err(nonsense)?;
+                self.pending = decode(&mut self.decoder, &mut self.buffer)?;
                 if self.pending.is_some() {
                     self.since_batch = 0;
                 }
@@ -185,10 +210,40 @@ fn column(batch: &RecordBatch, index: usize) -> Result<Column, Error> {
     ArrowColumn::new(array).map(Column::Arrow).ok_or_else(|| nonsense(format!("a column has the type {}", array.data_type())))
 }
 
+/// Times beyond 1.x's range are at its ends.
+fn nanoseconds<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, unit: i64) -> TimestampNanosecondArray {
+    array.as_primitive::<T>().unary(|time| time.saturating_mul(unit))
+}
+
+/// A dictionary with keys of another width. None points to where a key of ours couldn't.
+fn dictionary<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Option<ArrowColumn>
+where
+    K::Native: TryInto<i32>,
+{
+    let dictionary = array.as_dictionary::<K>();
+    let keys: Int32Array = dictionary.keys().iter().map(|key| key.map(|key| key.try_into().unwrap_or(-1))).collect();
+    Some(ArrowColumn::Dictionary { keys, values: texts(dictionary.values())? })
+}
+
+/// The texts of a dictionary, which are few.
+fn texts(values: &ArrayRef) -> Option<StringArray> {
+    Some(match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().clone(),
+        DataType::LargeUtf8 => values.as_string::<i64>().iter().collect(),
+        DataType::Utf8View => values.as_string_view().iter().collect(),
+        _ => return None,
+    })
+}
+
 impl ArrowColumn {
     fn new(array: &ArrayRef) -> Option<Self> {
         Some(match array.data_type() {
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => Self::Time(array.as_primitive::<TimestampNanosecondType>().clone()),
+            DataType::Timestamp(unit, _) => Self::Time(match unit {
+                TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().clone(),
+                TimeUnit::Microsecond => nanoseconds::<TimestampMicrosecondType>(array, 1_000),
+                TimeUnit::Millisecond => nanoseconds::<TimestampMillisecondType>(array, 1_000_000),
+                TimeUnit::Second => nanoseconds::<TimestampSecondType>(array, 1_000_000_000),
+            }),
             DataType::Float64 => Self::Float(array.as_primitive::<Float64Type>().clone()),
             DataType::Float32 => Self::Float(array.as_primitive::<Float32Type>().unary(f64::from)),
             DataType::Int64 => Self::Integer(array.as_primitive::<Int64Type>().clone()),
@@ -204,11 +259,20 @@ impl ArrowColumn {
             DataType::LargeUtf8 => Self::LargeText(array.as_string::<i64>().clone()),
             DataType::Utf8View => Self::TextView(array.as_string_view().clone()),
             DataType::Null => Self::Null,
-            DataType::Dictionary(key, _) if **key == DataType::Int32 => {
-                let dictionary: &DictionaryArray<Int32Type> = array.as_dictionary();
-                let values = dictionary.values().as_string_opt::<i32>()?.clone();
-                Self::Dictionary { keys: dictionary.keys().clone(), values }
-            }
+            DataType::Dictionary(key, _) => match **key {
+                DataType::Int8 => dictionary::<Int8Type>(array)?,
+                DataType::Int16 => dictionary::<Int16Type>(array)?,
+                DataType::Int32 => {
+                    let dictionary = array.as_dictionary::<Int32Type>();
+                    Self::Dictionary { keys: dictionary.keys().clone(), values: texts(dictionary.values())? }
+                }
+                DataType::Int64 => dictionary::<Int64Type>(array)?,
+                DataType::UInt8 => dictionary::<UInt8Type>(array)?,
+                DataType::UInt16 => dictionary::<UInt16Type>(array)?,
+                DataType::UInt32 => dictionary::<UInt32Type>(array)?,
+                DataType::UInt64 => dictionary::<UInt64Type>(array)?,
+                _ => return None,
+            },
             _ => return None,
         })
     }

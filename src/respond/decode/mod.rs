@@ -2,6 +2,8 @@
 
 #[cfg(feature = "arrow")]
 mod arrow;
+#[cfg(feature = "arrow")]
+mod flight;
 mod jsonl;
 mod lines;
 mod v1;
@@ -41,11 +43,32 @@ impl Reply {
         let frames = Frames { body };
         match format {
             ReplyFormat::Jsonl => Ok(Self::Jsonl(Box::new(jsonl::Jsonl::new(frames, columns)))),
+            ReplyFormat::Flight | ReplyFormat::FlightOrJsonl => {
+                Err(Error::internal("a reply over HTTP, in the form of Flight's"))
+            }
             ReplyFormat::V1Json => Ok(Self::V1(Box::new(v1::V1Json::new(frames, has_time)))),
             #[cfg(feature = "arrow")]
-            ReplyFormat::Arrow => Ok(Self::Arrow(Box::new(arrow::Arrow::new(frames)))),
+            ReplyFormat::Arrow => Ok(Self::Arrow(Box::new(arrow::Arrow::new(arrow::Source::Ipc(frames))))),
             #[cfg(not(feature = "arrow"))]
             ReplyFormat::Arrow => Err(Error::internal("Arrow replies need the feature `arrow`")),
+        }
+    }
+
+    /// Reads the gRPC stream of an Arrow Flight answer, up to its first message.
+    ///
+    /// # Errors
+    /// When there is none, and when this build doesn't know Arrow.
+    #[cfg_attr(not(feature = "arrow"), expect(clippy::unused_async, reason = "there is nothing to wait for"))]
+    pub(crate) async fn flight(body: Body, database: &str) -> Result<Self, Error> {
+        #[cfg(feature = "arrow")]
+        {
+            let flight = flight::Flight::open(body, database).await?;
+            Ok(Self::Arrow(Box::new(arrow::Arrow::new(arrow::Source::Flight(Box::new(flight))))))
+        }
+        #[cfg(not(feature = "arrow"))]
+        {
+            drop((body, database.len()));
+            Err(Error::internal("Arrow Flight needs the feature `arrow`"))
         }
     }
 
