@@ -50,6 +50,8 @@ pub struct Partition {
     pub fields: Vec<Box<str>>,
     /// Files that it is read from.
     pub files: usize,
+    /// Rows of the files; those that stand in several are counted more than once.
+    pub rows: u64,
     /// Bytes of the files.
     pub bytes: u64,
     /// Rows that are in memory only, about.

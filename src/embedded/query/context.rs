@@ -115,6 +115,11 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
+    /// So much of it rows may hold that are on their way from files to the answer.
+    pub(super) fn share(&self) -> usize {
+        self.limit / 4
+    }
+
     /// What it holds.
     pub(super) fn used(&self) -> usize {
         self.used.get()

@@ -37,7 +37,7 @@ pub(super) struct Select {
     pub(super) windows: Option<Windows>,
     /// Tags of `GROUP BY`, sorted.
     pub(super) dimensions: Vec<Box<str>>,
-    /// Tags whose combinations `SLIMIT` counts: those of the outermost query, sorted.
+    /// Tags of the outermost query's groups, sorted: what 1.x sorts points by, and whose combinations `SLIMIT` counts.
     pub(super) limited_by: Vec<Box<str>>,
     pub(super) fill: Fill,
     pub(super) ascending: bool,
@@ -52,6 +52,17 @@ impl Select {
     /// Whether the only call is a selector: its points then keep their own times, and their rows' other columns can be had.
     pub(super) fn is_selector(&self) -> bool {
         matches!(&self.calls[..], [call] if call.function.is_selector())
+    }
+
+    /// Whether it groups by more than the query around all of them does: rows of its groups then come mixed, as 1.x sorts by the outermost
+    /// query's groups only.
+    pub(super) fn mixes_groups(&self) -> bool {
+        self.dimensions != self.limited_by
+    }
+
+    /// Where the tags of the outermost query's groups are among those of its own.
+    pub(super) fn outer_places(&self) -> Vec<usize> {
+        (0..self.dimensions.len()).filter(|place| self.limited_by.contains(&self.dimensions[*place])).collect()
     }
 
     /// The same over other sources.

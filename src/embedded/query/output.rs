@@ -55,7 +55,8 @@ pub(super) struct Output<'a> {
 
 struct Piece {
     measurement: Arc<str>,
-    key: Key,
+    /// Groups of the rows, and how many follow each other.
+    keys: Vec<(Key, usize)>,
     time: Int64Array,
     slots: Vec<ArrayRef>,
 }
@@ -65,11 +66,11 @@ impl<'a> Output<'a> {
         Self { select, schema, sink, pieces: Vec::new(), rows: 0 }
     }
 
-    /// Adds rows of one group, with the values of all slots.
+    /// Adds rows, with the values of all slots: so many of each group follow each other.
     pub(super) fn push(
         &mut self,
         measurement: &Arc<str>,
-        key: &Key,
+        keys: Vec<(Key, usize)>,
         time: Int64Array,
         slots: Vec<ArrayRef>,
     ) -> Result<(), Error> {
@@ -77,7 +78,7 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         self.rows += time.len();
-        self.pieces.push(Piece { measurement: Arc::clone(measurement), key: Arc::clone(key), time, slots });
+        self.pieces.push(Piece { measurement: Arc::clone(measurement), keys, time, slots });
         if self.rows >= BATCH { self.flush() } else { Ok(()) }
     }
 
@@ -97,7 +98,7 @@ impl<'a> Output<'a> {
             None => Arc::new(time),
         });
         for i in 0..self.select.dimensions.len() {
-            columns.push(dictionary(pieces.iter().map(|piece| (&*piece.key[i], piece.time.len()))));
+            columns.push(dictionary(pieces.iter().flat_map(|piece| piece.keys.iter().map(|(key, len)| (&*key[i], *len)))));
         }
         let slots = (0..pieces[0].slots.len())
             .map(|slot| concat(&pieces, |piece| Arc::clone(&piece.slots[slot])))
@@ -122,11 +123,18 @@ fn concat(pieces: &[Piece], column: impl Fn(&Piece) -> ArrayRef) -> Result<Array
 fn dictionary<'a>(runs: impl Iterator<Item = (&'a str, usize)>) -> ArrayRef {
     let mut values: Vec<&str> = Vec::new();
     let mut keys: Vec<i32> = Vec::new();
+    let mut known: HashMap<&str, i32> = HashMap::new();
+    let mut last: Option<(&str, i32)> = None;
     for (value, len) in runs {
-        if values.last() != Some(&value) {
-            values.push(value);
-        }
-        keys.resize(keys.len() + len, values.len() as i32 - 1);
+        let key = match last {
+            Some((last, key)) if last == value => key,
+            _ => *known.entry(value).or_insert_with(|| {
+                values.push(value);
+                values.len() as i32 - 1
+            }),
+        };
+        last = Some((value, key));
+        keys.resize(keys.len() + len, key);
     }
     let values = Arc::new(StringArray::from_iter_values(values));
     Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(keys), values))

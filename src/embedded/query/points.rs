@@ -6,9 +6,10 @@ use arrow_array::{Array, ArrayRef, Int64Array};
 
 use super::{
     aggregate::Point,
+    calls::Sequence,
     context::Budget,
-    ir::{Select, Source},
-    merge::{ByGroups, Merge, gives_groups, sort_series},
+    ir::{Reader, Select, Source, Table},
+    merge::{Heap, Merge, sort_series},
     rows::{Column, Rows},
     value::Scalar,
 };
@@ -56,43 +57,81 @@ impl Points {
         Ok(())
     }
 
-    /// The points of a group, in the order of the result.
+    /// The points of a group, in the order of the result; `rank` says which of its groups rows are of.
     pub(super) fn finish(
         &mut self,
         group: usize,
         source: &Source,
-        ascending: bool,
+        select: &Select,
+        rank: &mut dyn FnMut(&Rows, &Table) -> u32,
         budget: &Budget<'_>,
-    ) -> Result<Vec<Point>, Error> {
+    ) -> Result<Sequence, Error> {
         let partitions = self.groups.get_mut(group).map(std::mem::take).unwrap_or_default();
-        let mut points = Vec::new();
-        for (number, mut pieces) in in_order(partitions, source, ascending) {
+        let mut sources: BTreeMap<usize, Sequence> = BTreeMap::new();
+        let mut partitions: Vec<_> = partitions.into_iter().collect();
+        if !select.ascending {
+            partitions.reverse();
+        }
+        for ((number, _), mut pieces) in partitions {
             budget.check()?;
             let bytes = pieces.iter().map(Rows::bytes).sum();
             budget.take(pieces.iter().map(|rows| rows.time.len() * size_of::<Point>()).sum())?;
             let table = &source.tables[number];
             sort_series(&mut pieces, table);
-            let by_groups = gives_groups(table);
             let value = |piece: usize, row: usize| pieces[piece].columns.first().map_or(Scalar::Null, |column| column.value(row));
             let point =
                 |(piece, row): (usize, usize)| Point { time: pieces[piece].time.value(row), value: value(piece, row), aux: None };
-            points.extend(Merge::new(&pieces, &[], by_groups, !ascending).map(point));
+            let ranks: Vec<u32> =
+                if select.mixes_groups() { pieces.iter().map(|rows| rank(rows, table)).collect() } else { Vec::new() };
+            let sequence = sources.entry(number).or_default();
+            let mut take = |at: (usize, usize)| {
+                sequence.points.push(point(at));
+                sequence.ranks.extend(ranks.get(at.0));
+            };
+            match table.reader {
+                Reader::Tables(_) => Merge::new(&pieces, &[], !select.ascending).for_each(&mut take),
+                // It is in order.
+                Reader::Subquery(_) => {
+                    for (piece, rows) in pieces.iter().enumerate() {
+                        (0..rows.time.len()).for_each(|row| take((piece, row)));
+                    }
+                }
+            }
             budget.give_back(bytes);
         }
-        Ok(points)
+        Ok(by_window(sources.into_values().collect(), select))
     }
 }
 
-/// Partitions in the order in which 1.x reads them: sources one after the other, the first, then the last and those before it, since nothing
-/// sorts its heap.
-fn in_order(partitions: Partitions, source: &Source, ascending: bool) -> Vec<(usize, Vec<Rows>)> {
-    let sources = source.tables.len();
-    let mut all: Vec<((usize, usize), Vec<Rows>)> = partitions.into_iter().collect();
-    if !ascending {
-        all.reverse();
+/// Puts together what several sources gave, window by window: what a source has in one window follows each other. Sources whose next
+/// windows are the same come in the sequence of 1.x's heap.
+fn by_window(mut sources: Vec<Sequence>, select: &Select) -> Sequence {
+    if sources.len() <= 1 {
+        return sources.pop().unwrap_or_default();
     }
-    all.sort_by_key(|((number, _), _)| if *number == 0 { 0 } else { sources - number });
-    all.into_iter().map(|((number, _), pieces)| (number, pieces)).collect()
+    let window = |time: i64| select.windows.as_ref().map_or((0, i64::MAX), |windows| windows.of(time));
+    let start = |(sequence, at): &(Sequence, usize)| sequence.points.get(*at).map(|point| window(point.time).0);
+    let less =
+        |a: &(Sequence, usize), b: &(Sequence, usize)| if select.ascending { start(a) < start(b) } else { start(a) > start(b) };
+    let inputs = sources.into_iter().filter(|sequence| !sequence.points.is_empty()).map(|sequence| (sequence, 0)).collect();
+    let mut heap = Heap::new(inputs, &less);
+    let mut all = Sequence::default();
+    while let Some((sequence, mut at)) = heap.pop(&less) {
+        let (from, to) = sequence.points.get(at).map_or((0, 0), |point| window(point.time));
+        let within = |time: i64| select.windows.is_none() || if select.ascending { time < to } else { time >= from };
+        while let Some(point) = sequence.points.get(at) {
+            all.points.push(point.clone());
+            all.ranks.extend(sequence.ranks.get(at));
+            at += 1;
+            if !sequence.points.get(at).is_some_and(|point| within(point.time)) {
+                break;
+            }
+        }
+        if at < sequence.points.len() {
+            heap.push((sequence, at), &less);
+        }
+    }
+    all
 }
 
 /// Collects the first or the last points of the series of all groups.
@@ -152,7 +191,7 @@ impl Edges {
         let mut best: Option<Point> = None;
         for ((number, _), mut pieces) in partitions {
             sort_series(&mut pieces, &source.tables[number]);
-            for (piece, row) in Merge::new(&pieces, &self.ties, ByGroups::No, !self.first).take(2) {
+            for (piece, row) in Merge::new(&pieces, &self.ties, !self.first).take(2) {
                 let rows = &pieces[piece];
                 let mut columns = rows.columns.iter().map(|column| column.value(row));
                 let value = columns.next().unwrap_or(Scalar::Null);

@@ -17,12 +17,14 @@ use super::{
     value::{Scalar, Type, cast, down, nulls},
 };
 use crate::{
-    embedded::{Scan, SeriesBatch},
+    embedded::{Scan, SeriesBatch, SeriesFilter},
     error::Error,
 };
 
-/// Points of one series in one partition.
+/// Points of one series in one partition; or rows of a subquery, of one group of the query that reads them.
+#[derive(Clone)]
 pub(super) struct Rows {
+    /// The series' tags. Of a subquery's rows, tags that the query around it doesn't group by are those of the first row only.
     pub(super) tags: Arc<[Box<str>]>,
     pub(super) time: Int64Array,
     /// One for each of [`Select::refs`].
@@ -116,7 +118,7 @@ pub(super) fn bytes(array: &dyn Array) -> usize {
 }
 
 /// What a scan reads.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Wanted {
     /// Both ends included.
     pub(super) time: (i64, i64),
@@ -125,6 +127,8 @@ pub(super) struct Wanted {
     pub(super) selected_only: bool,
     /// So many points of a series in a partition suffice.
     pub(super) most: Option<usize>,
+    /// Of a stored measurement, series that are wanted.
+    pub(super) series: Option<SeriesFilter>,
 }
 
 /// Reads a table; `each` says whether to go on.
@@ -132,22 +136,28 @@ pub(super) fn scan(
     select: &Select,
     table: &Table,
     measurement: &Arc<str>,
-    wanted: Wanted,
+    wanted: &Wanted,
     budget: &Budget<'_>,
     each: &mut dyn FnMut(Rows) -> Result<bool, Error>,
 ) -> Result<bool, Error> {
-    // Without a field there are no points; a subquery's rows are there all the same.
+    // Without a field there are no points; a subquery's rows are there all the same, whatever is in them.
     let subquery = matches!(table.reader, Reader::Subquery(_));
     if table.fields.is_empty() && !subquery || wanted.time.0 > wanted.time.1 {
         return Ok(true);
     }
     let fields = table.fields.len();
     let known = move |tags: &[Box<str>], slot: usize| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()));
-    let series = table.condition.clone().map(|condition| -> crate::embedded::SeriesFilter {
+    let condition = table.condition.clone().map(|condition| -> SeriesFilter {
         Arc::new(move |tags: &[Box<str>]| {
             condition.truth_with(&|slot| (slot >= fields).then(|| &*tags[slot - fields])) != Some(false)
         })
     });
+    let series = match (condition, wanted.series.clone()) {
+        (Some(condition), Some(series)) => {
+            Some(Arc::new(move |tags: &[Box<str>]| series(tags) && condition(tags)) as SeriesFilter)
+        }
+        (condition, series) => condition.or(series),
+    };
     let selected: Vec<usize> = (0..select.refs.len())
         .filter(|slot| select.refs[*slot].selected && matches!(table.places[*slot], Place::Field(_)))
         .collect();
@@ -164,11 +174,22 @@ pub(super) fn scan(
         descending: wanted.descending,
         most,
     };
-    let mut series: Option<Series> = None;
-    let batches: Box<dyn Iterator<Item = Result<SeriesBatch, Error>>> = match &table.reader {
-        Reader::Tables(tables) => tables.scan(scan)?,
-        Reader::Subquery(inner) => Box::new(subquery::run(&inner.within(wanted.time), &scan, budget)?.into_iter().map(Ok)),
+    let tables = match &table.reader {
+        Reader::Tables(tables) => tables,
+        Reader::Subquery(inner) => {
+            for piece in subquery::run(&inner.within(wanted.time), &table.fields, &table.dimensions, budget)? {
+                budget.check()?;
+                if let Some(rows) = rows_of_subquery(piece, select, table)
+                    && !each(rows)?
+                {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
     };
+    let mut series: Option<Series> = None;
+    let batches = tables.scan(scan)?;
     for batch in batches {
         budget.check()?;
         let batch = batch?;
@@ -180,8 +201,7 @@ pub(super) fn scan(
         }
         let Some(series) = &series else { continue };
         let Some(rows) = rows(batch, series, select, table) else { continue };
-        // A subquery's rows stay, whatever is in them.
-        let rows = if wanted.selected_only && !subquery { with_any(rows, &selected, others) } else { Some(rows) };
+        let rows = if wanted.selected_only { with_any(rows, &selected, others) } else { Some(rows) };
         if let Some(rows) = rows
             && !each(rows)?
         {
@@ -200,10 +220,8 @@ struct Series {
 
 impl Series {
     fn new(tags: &Arc<[Box<str>]>, table: &Table, known: &impl Fn(&[Box<str>], usize) -> Option<Scalar>) -> Self {
-        // What a subquery groups by is a value, even where it is empty.
-        let subquery = matches!(table.reader, Reader::Subquery(_));
         let columns = table.places.iter().map(|place| match place {
-            Place::Tag(tag) if subquery || !tags[*tag].is_empty() => Some((*tags[*tag]).into()),
+            Place::Tag(tag) if !tags[*tag].is_empty() => Some((*tags[*tag]).into()),
             _ => None,
         });
         Self {
@@ -229,44 +247,71 @@ fn rows(batch: SeriesBatch, series: &Series, select: &Select, table: &Table) -> 
             }
         }
     }
-    let (time, fields) = match mask {
-        Some(mask) => {
-            let count = mask.true_count();
-            if count == 0 {
-                return None;
-            }
-            if count == len {
-                (batch.time, batch.fields)
-            } else {
-                let keep = |array: &dyn Array| arrow_select::filter::filter(array, &mask).ok();
-                let time = keep(&batch.time)?;
-                (
-                    down::<Int64Array>(&time).clone(),
-                    batch.fields.into_iter().map(|field| field.and_then(|field| keep(&field))).collect(),
-                )
-            }
-        }
-        None => (batch.time, batch.fields),
-    };
+    let (time, fields) = filtered(batch.time, batch.fields, mask.as_ref())?;
     let columns = table
         .places
         .iter()
         .zip(&select.refs)
         .zip(&series.columns)
         .map(|((place, reference), tag)| match place {
-            Place::Field(field) => {
-                let array = fields[*field].as_ref().map(|array| match reference.kind {
-                    // Functions get the smallest integer for what is no number; it isn't shown as one.
-                    Type::Integer if select.calls.is_empty() => without_nan(array),
-                    _ => Arc::clone(array),
-                });
-                array.and_then(|array| cast(&array, reference.kind)).map_or(Column::Null, Column::Field)
-            }
+            Place::Field(field) => typed(fields[*field].as_ref(), reference.kind, select),
             Place::Tag(_) => Column::Tag(tag.clone()),
             Place::Nowhere => Column::Null,
         })
         .collect();
     Some(Rows { tags: batch.tags, time, columns })
+}
+
+/// The same for rows of a subquery. What it groups by is a value, even where it is empty.
+fn rows_of_subquery(piece: subquery::Piece, select: &Select, table: &Table) -> Option<Rows> {
+    let len = piece.time.len();
+    let mask = table.condition.as_ref().map(|condition| {
+        let fields = piece.fields.iter().map(|field| field.clone().unwrap_or_else(|| Scalar::Null.repeat(len)));
+        let slots: Vec<ArrayRef> = fields.chain(piece.tags.iter().map(|tag| tag.array(Type::Tag, len))).collect();
+        condition.holds(&slots, len)
+    });
+    let mut tags = piece.tags;
+    if let Some(mask) = &mask {
+        for tag in &mut tags {
+            if let Column::Field(array) = tag {
+                *array = arrow_select::filter::filter(array, mask).ok()?;
+            }
+        }
+    }
+    let (time, fields) = filtered(piece.time, piece.fields, mask.as_ref())?;
+    let column = |(place, reference): (&Place, &super::ir::Ref)| match place {
+        Place::Field(field) => typed(fields[*field].as_ref(), reference.kind, select),
+        Place::Tag(tag) => tags[*tag].clone(),
+        Place::Nowhere => Column::Null,
+    };
+    let columns = table.places.iter().zip(&select.refs).map(column).collect();
+    Some(Rows { tags: piece.first, time, columns })
+}
+
+/// The rows that a mask leaves; `None` when it leaves none.
+fn filtered(
+    time: Int64Array,
+    fields: Vec<Option<ArrayRef>>,
+    mask: Option<&BooleanArray>,
+) -> Option<(Int64Array, Vec<Option<ArrayRef>>)> {
+    let Some(mask) = mask.filter(|mask| mask.true_count() < time.len()) else { return Some((time, fields)) };
+    if mask.true_count() == 0 {
+        return None;
+    }
+    let keep = |array: &dyn Array| arrow_select::filter::filter(array, mask).ok();
+    let kept = keep(&time)?;
+    let fields = fields.into_iter().map(|field| field.and_then(|field| keep(&field))).collect();
+    Some((down::<Int64Array>(&kept).clone(), fields))
+}
+
+/// A field's values with the type that the query gives them.
+fn typed(array: Option<&ArrayRef>, kind: Type, select: &Select) -> Column {
+    let array = array.map(|array| match kind {
+        // Functions get the smallest integer for what is no number; it isn't shown as one.
+        Type::Integer if select.calls.is_empty() => without_nan(array),
+        _ => Arc::clone(array),
+    });
+    array.and_then(|array| cast(&array, kind)).map_or(Column::Null, Column::Field)
 }
 
 /// Floats with null for what is no number.
@@ -342,16 +387,6 @@ impl Groups {
     /// Forgets which series came last: another table's tags mean something else.
     pub(super) fn next_table(&mut self) {
         self.last = None;
-    }
-
-    /// Their numbers, sorted by key.
-    pub(super) fn sorted(&self, descending: bool) -> Vec<usize> {
-        let mut numbers: Vec<_> = (0..self.keys.len()).collect();
-        numbers.sort_by(|a, b| self.keys[*a].cmp(&self.keys[*b]));
-        if descending {
-            numbers.reverse();
-        }
-        numbers
     }
 }
 

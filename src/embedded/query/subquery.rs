@@ -1,78 +1,75 @@
 //! A subquery as a source: its result takes the place of points.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array,
-    types::Int32Type,
+    Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, types::Int32Type,
 };
 
 use super::{
     context::Budget,
     ir::Select,
     output::{self, Output},
-    rows::bytes,
+    rows::{Column, bytes},
     select,
     value::down,
 };
-use crate::{
-    embedded::{Scan, SeriesBatch},
-    error::Error,
-};
+use crate::error::Error;
 
-/// Runs a subquery. Its groups are series, sorted, their points by ascending time; what it takes of the memory stays taken until the
-/// query is done.
-pub(super) fn run(inner: &Select, scan: &Scan, budget: &Budget<'_>) -> Result<Vec<SeriesBatch>, Error> {
+/// Rows of a subquery that follow each other, all of the same group of the query around it.
+pub(super) struct Piece {
+    pub(super) time: Int64Array,
+    /// The wanted fields, in the order in which they are wanted.
+    pub(super) fields: Vec<Option<ArrayRef>>,
+    /// The tags that it groups by.
+    pub(super) tags: Vec<Column>,
+    /// The values of those tags in the first row.
+    pub(super) first: Arc<[Box<str>]>,
+}
+
+/// Runs a subquery. Its rows come in its own order, which is 1.x's: nothing sorts them again. What it takes of the memory stays taken
+/// until the query is done. `dimensions` are the tags that the query around it groups by, by their places.
+pub(super) fn run(
+    inner: &Select,
+    fields: &[Box<str>],
+    dimensions: &[Option<usize>],
+    budget: &Budget<'_>,
+) -> Result<Vec<Piece>, Error> {
     let schema = output::schema(inner);
     let first = 2 + inner.dimensions.len();
-    let wanted: Vec<Option<usize>> = scan
-        .fields
+    let wanted: Vec<Option<usize>> = fields
         .iter()
         .map(|field| inner.columns.iter().position(|column| column.name == *field).map(|place| first + place))
         .collect();
-    let mut batches: Vec<SeriesBatch> = Vec::new();
-    let mut take = |batch: RecordBatch| -> Result<(), Error> {
-        budget.take(wanted.iter().flatten().map(|column| bytes(batch.column(*column))).sum::<usize>() + 8 * batch.num_rows())?;
+    let grouping: Vec<usize> = dimensions.iter().flatten().map(|place| 2 + place).collect();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut take_in = |batch: RecordBatch| -> Result<(), Error> {
+        let columns = wanted.iter().flatten().map(|column| bytes(batch.column(*column))).sum::<usize>();
+        budget.take(columns + (8 + 4 * inner.dimensions.len()) * batch.num_rows())?;
         let time: &TimestampNanosecondArray = down(batch.column(1));
-        for range in groups(&batch, inner.dimensions.len()) {
+        for range in groups(&batch, &grouping) {
             let (start, len) = (range.start, range.len());
-            let tags: Arc<[Box<str>]> = (0..inner.dimensions.len()).map(|i| text(batch.column(2 + i), start).into()).collect();
-            if scan.series.as_ref().is_some_and(|wanted| !wanted(&tags)) {
-                continue;
-            }
-            let tags = match batches.last() {
-                Some(last) if last.tags == tags => Arc::clone(&last.tags),
-                _ => tags,
-            };
-            let mut time = Int64Array::new(time.values().slice(start, len), None);
-            let mut fields: Vec<Option<ArrayRef>> =
-                wanted.iter().map(|column| column.map(|column| batch.column(column).slice(start, len))).collect();
-            if !inner.ascending {
-                let backwards = UInt64Array::from_iter_values((0..len as u64).rev());
-                let reverse = |array: &dyn Array| arrow_select::take::take(array, &backwards, None).map_err(Error::internal);
-                time = down::<Int64Array>(&reverse(&time)?).clone();
-                for field in fields.iter_mut().flatten() {
-                    *field = reverse(field)?;
-                }
-            }
-            batches.push(SeriesBatch { tags, time, fields });
+            let tags = (0..inner.dimensions.len()).map(|i| tag(batch.column(2 + i), range.clone()));
+            pieces.push(Piece {
+                time: Int64Array::new(time.values().slice(start, len), None),
+                fields: wanted.iter().map(|column| column.map(|column| batch.column(column).slice(start, len))).collect(),
+                tags: tags.collect::<Result<_, Error>>()?,
+                first: (0..inner.dimensions.len()).map(|i| text(batch.column(2 + i), start).into()).collect(),
+            });
         }
         Ok(())
     };
-    let mut output = Output::new(inner, schema, &mut take);
+    let mut output = Output::new(inner, schema, &mut take_in);
     select::run(inner, budget, &mut output)?;
     output.flush()?;
     drop(output);
-    if !inner.ascending {
-        batches.reverse();
-    }
-    Ok(batches)
+    Ok(pieces)
 }
 
-/// Rows of the same group.
-fn groups(batch: &RecordBatch, dimensions: usize) -> Vec<std::ops::Range<usize>> {
-    let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
-    let same = |a: usize, b: usize| (0..dimensions).all(|i| text(batch.column(2 + i), a) == text(batch.column(2 + i), b));
+/// Rows that have the same texts in some columns.
+fn groups(batch: &RecordBatch, columns: &[usize]) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let same = |a: usize, b: usize| columns.iter().all(|i| text(batch.column(*i), a) == text(batch.column(*i), b));
     for row in 0..batch.num_rows() {
         match ranges.last_mut() {
             Some(range) if same(range.start, row) => range.end = row + 1,
@@ -80,6 +77,17 @@ fn groups(batch: &RecordBatch, dimensions: usize) -> Vec<std::ops::Range<usize>>
         }
     }
     ranges
+}
+
+/// A tag's values in some rows; told once where all are the same.
+fn tag(array: &dyn Array, rows: Range<usize>) -> Result<Column, Error> {
+    let first = text(array, rows.start);
+    if rows.clone().all(|row| text(array, row) == first) {
+        return Ok(Column::Tag(Some(first.into())));
+    }
+    let dictionary: &DictionaryArray<Int32Type> = down(array);
+    let keys = dictionary.keys().slice(rows.start, rows.len());
+    Ok(Column::Field(arrow_select::take::take(dictionary.values(), &keys, None).map_err(Error::internal)?))
 }
 
 /// The text in a dictionary's column.

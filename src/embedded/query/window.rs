@@ -82,6 +82,19 @@ impl Windows {
         self.zone_offset(start)
     }
 
+    /// Cuts times in any order into runs of the same window.
+    pub(super) fn runs_unsorted(&self, times: &[i64]) -> Vec<Run> {
+        let mut runs = Vec::new();
+        let mut row = 0;
+        while let Some(time) = times.get(row) {
+            let (start, end) = self.of(*time);
+            let len = times[row..].iter().take_while(|time| (start..end).contains(*time)).count().max(1);
+            runs.push(Run { start, rows: row..row + len });
+            row += len;
+        }
+        runs
+    }
+
     /// Cuts ascending times into runs of the same window.
     pub(super) fn runs(&self, times: &[i64]) -> Vec<Run> {
         let mut runs = Vec::new();
@@ -131,6 +144,10 @@ mod tests {
         let windows = Windows { width: 10, offset: 0, zone: None };
         let runs = windows.runs(&[-3, 0, 5, 9, 10, 30]);
         let expected = [(-10, 0..1), (0, 1..4), (10, 4..5), (30, 5..6)];
+        assert_eq!(runs, expected.map(|(start, rows)| Run { start, rows }));
+        assert_eq!(windows.runs_unsorted(&[-3, 0, 5, 9, 10, 30]), runs);
+        let runs = windows.runs_unsorted(&[11, 10, 5, 6, 12]);
+        let expected = [(10, 0..2), (0, 2..4), (10, 4..5)];
         assert_eq!(runs, expected.map(|(start, rows)| Run { start, rows }));
     }
 }

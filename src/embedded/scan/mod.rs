@@ -118,6 +118,7 @@ impl Tables for Snapshot {
                 end: view.end,
                 fields: fields.into_iter().collect(),
                 files: view.files.len(),
+                rows: view.files.iter().map(|stored| stored.file.record.rows).sum(),
                 bytes: view.files.iter().map(|stored| stored.file.record.bytes).sum(),
                 cached: view.pieces.iter().map(|piece| piece.rows()).sum(),
             }
