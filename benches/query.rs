@@ -42,7 +42,7 @@ fn store() -> Store {
     let config = config::Embedded { data_dir: dir.path().to_owned(), ..config::Embedded::default() };
     let engine = runtime.block_on(async {
         let engine = Engine::open(&config, config::Limits::default()).await?;
-        engine.catalog().create("bench", None).await?;
+        engine.catalog().create(&v1shim::access::Identity::unrestricted(None), "bench", None).await?;
         for minute in 0..60 {
             let mut body = String::new();
             for host in 0..100 {

@@ -87,7 +87,7 @@ pub(crate) fn app(url: &Uri) -> Result<Router, BoxError> {
     let Backend::Upstream(settings) = &config.backend else { return Err("no upstream".into()) };
     let upstream = Upstream::new(settings)?;
     // What isn't mapped above is looked up among the server's databases.
-    let catalog = UpstreamCatalog::new(upstream.clone());
+    let catalog = UpstreamCatalog::new(upstream.clone(), std::time::Duration::from_secs(10));
     Ok(Router::new().fallback_service(V1ShimLayer::new(config).catalog(Arc::new(catalog)).layer(upstream)))
 }
 

@@ -172,6 +172,9 @@ pub struct ApprovedStatement {
 pub enum Action {
     /// It is run by the service below.
     Forward,
+    /// It is carried out with the management API of the service below, if it is about databases or retention policies and that service takes no
+    /// such statements; else it is run there.
+    Provision,
     /// It is answered as if it had been run.
     Ack,
     /// It isn't run, and its result carries this error: what 1.x finds wrong with it only then.

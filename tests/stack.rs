@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt};
 use v1shim::{
     Body, Error, V1ShimLayer,
-    access::{Access, Grant},
+    access::{Access, Grant, Identity},
     config::{AuthMode, Backend, Config, Live, Token, Upstream},
     dbrp::{Catalog, Mapping},
     native::{Api, ReplyFormat, Target},
@@ -386,17 +386,22 @@ impl Known {
 }
 
 impl Catalog for Known {
-    fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a Identity,
+        db: &'a str,
+        rp: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
         Box::pin(async move {
             Ok((["a", "b"].contains(&db) && rp != Some("nosuch")).then(|| format!("{db}/{}", rp.unwrap_or("autogen")).into()))
         })
     }
 
-    fn create<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
+    fn create<'a>(&'a self, _: &'a Identity, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
         Box::pin(async { Err(Error::invalid("no")) })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
+    fn list<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Result<Vec<Mapping>, Error>> {
         let rows = [("a", "autogen", true), ("b", "autogen", true), ("b", "week", false)];
         Box::pin(async move { Ok(rows.map(|(db, rp, default)| Self::mapping(db, rp, default)).to_vec()) })
     }

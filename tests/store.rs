@@ -35,7 +35,7 @@ async fn open_fake(dir: &Path, log: &FakeLog) -> Result<Engine, Error> {
 async fn fake() -> (tempfile::TempDir, FakeLog, Engine) {
     let (dir, log) = (tempfile::tempdir().unwrap(), FakeLog::default());
     let engine = open_fake(dir.path(), &log).await.unwrap();
-    engine.catalog().create("b", None).await.unwrap();
+    engine.catalog().create(&v1shim::access::Identity::unrestricted(None), "b", None).await.unwrap();
     (dir, log, engine)
 }
 
@@ -338,7 +338,7 @@ async fn nothing_is_written_when_parts_are_not_wanted() {
 async fn duplicates_replace_field_by_field() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path()).await;
-    engine.catalog().create("b", None).await.unwrap();
+    engine.catalog().create(&v1shim::access::Identity::unrestricted(None), "b", None).await.unwrap();
     let expected = ["h=a 1 i=7i s=\"new\" v=3.0", "h=a 2 v=1.0", "h=b 1 b=true v=2.0"];
     written(&engine, "m,h=a v=1,s=\"old\" 1\nm,h=a v=1 2\nm,h=b v=2,b=true 1").await;
     written(&engine, "m,h=a v=3,i=7i 1").await;
@@ -362,7 +362,7 @@ async fn duplicates_replace_field_by_field() {
 async fn all_types_and_names_survive_files_and_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path()).await;
-    engine.catalog().create("b", None).await.unwrap();
+    engine.catalog().create(&v1shim::access::Identity::unrestricted(None), "b", None).await.unwrap();
     written(&engine, "odd\\ name/é,tag\\ key=va\\,lue,f=tag f=1.5,i=-9223372036854775808i,u=18446744073709551615u,t=T,s=\"quo\\\"te\\nß\" -5\nodd\\ name/é f=2 -9223372036854775806").await;
     let expected = [
         "-9223372036854775806 f=2.0",
@@ -384,7 +384,7 @@ async fn all_types_and_names_survive_files_and_restarts() {
 async fn memory_stays_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(&config(dir.path(), 1 << 20), config::Limits::default()).await.unwrap();
-    engine.catalog().create("b", None).await.unwrap();
+    engine.catalog().create(&v1shim::access::Identity::unrestricted(None), "b", None).await.unwrap();
     let mut body = String::new();
     for batch in 0..60 {
         body.clear();

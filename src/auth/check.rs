@@ -24,6 +24,8 @@ pub(super) enum Who {
     Known(Identity),
     /// Who it is if the password is right, which takes its time to find out.
     Claims(Arc<User>, Secret),
+    /// Nobody has this name and a password, which has to take as long to find out.
+    Nobody(Secret),
 }
 
 /// Who somebody with this credential is. `open` paths need none, and there it isn't even looked at.
@@ -64,7 +66,9 @@ fn local(config: &Config, credential: Credential, passwords: &Passwords) -> Resu
             Ok(Who::Known(of_user(config, named(&name)?)))
         }
         (_, Some(name)) => {
-            let user = named(name)?;
+            let Some(user) = named(name).ok().filter(|user| user.bcrypt.is_some()) else {
+                return Ok(Who::Nobody(credential.secret));
+            };
             if passwords.is_remembered(user, &credential.secret) {
                 return Ok(Who::Known(of_user(config, user)));
             }
@@ -152,6 +156,7 @@ mod tests {
         match who {
             Who::Known(identity) => identity,
             Who::Claims(user, _) => panic!("{}'s password would have to be checked", user.name),
+            Who::Nobody(_) => panic!("somebody else's password would have to be checked"),
         }
     }
 
@@ -181,7 +186,7 @@ mod tests {
             (Some("anna"), "A", false, Ok("admin")),
             (Some("anna"), "U*U", false, Ok("anna?")),
             (Some("anna"), "wrong", false, Ok("anna?")),
-            (Some("otto"), "U*U", false, Err(())),
+            (Some("otto"), "U*U", false, Ok("nobody?")),
             (None, "U*U", false, Err(())),
             (None, &good, true, Ok("anna")),
             (None, &good, false, Err(())),
@@ -192,6 +197,7 @@ mod tests {
             let found = identify(&config, Some(shown), false, &passwords).map(|who| match who {
                 Who::Known(identity) => identity.name.unwrap().to_string(),
                 Who::Claims(user, _) => format!("{}?", user.name),
+                Who::Nobody(..) => "nobody?".to_owned(),
             });
             assert_eq!(found.as_deref().map_err(|error| assert_eq!(error.message(), UNKNOWN)), expected, "{user:?} {secret}");
         }

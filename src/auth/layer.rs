@@ -96,6 +96,17 @@ where
                 }
                 Err(error) => Either::Left(ResponseFuture::refused(error)),
             },
+            Ok(Who::Nobody(password)) => {
+                let unknown = || Error::new(Kind::Unauthorized, UNKNOWN);
+                match self.passwords.check_nobody(&config.auth.users, password) {
+                    Ok(Some(checking)) => Either::Right(Box::pin(async move {
+                        checking.await;
+                        Err(unknown().into())
+                    })),
+                    Ok(None) => Either::Left(ResponseFuture::refused(unknown())),
+                    Err(error) => Either::Left(ResponseFuture::refused(error)),
+                }
+            }
             Err(error) => Either::Left(ResponseFuture::refused(error)),
         }
     }

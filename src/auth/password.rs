@@ -49,6 +49,8 @@ type Right = HashMap<Arc<str>, (Box<str>, [u8; 32])>;
 struct Job {
     user: Arc<User>,
     password: Secret,
+    /// Whether it is this user who wants to get in; else it is all for the time that it takes.
+    exists: bool,
     slot: Arc<Slot>,
 }
 
@@ -83,8 +85,12 @@ impl Passwords {
     /// # Errors
     /// 503 when too many wait.
     pub(super) fn check(&self, user: Arc<User>, password: Secret) -> Result<Checking, Error> {
+        self.queue(user, password, true)
+    }
+
+    fn queue(&self, user: Arc<User>, password: Secret, exists: bool) -> Result<Checking, Error> {
         let slot = Arc::<Slot>::default();
-        let job = Job { user, password, slot: Arc::clone(&slot) };
+        let job = Job { user, password, exists, slot: Arc::clone(&slot) };
         let jobs = self.0.jobs.get_or_init(|| {
             let (send, receive) = sync_channel(WAITING);
             let passwords = self.clone();
@@ -100,10 +106,33 @@ impl Passwords {
         }
     }
 
+    /// Takes as long as checking somebody's password, for a name that nobody has, so that it can't be told from the time which names there are.
+    /// The slowest of these users' hashes counts, which are alike as long as they are made alike; nothing where nobody has one.
+    ///
+    /// # Errors
+    /// 503 when too many wait.
+    pub(super) fn check_nobody(&self, users: &[Arc<User>], password: Secret) -> Result<Option<Checking>, Error> {
+        let cost = |user: &&Arc<User>| {
+            let hash = user.bcrypt.as_deref().unwrap_or_default();
+            hash.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok())
+        };
+        match users.iter().filter(|user| user.bcrypt.is_some()).max_by_key(cost) {
+            Some(slowest) => self.queue(Arc::clone(slowest), password, false).map(Some),
+            None => Ok(None),
+        }
+    }
+
     fn work(&self, jobs: &Receiver<Job>) {
-        while let Ok(Job { user, password, slot }) = jobs.recv() {
+        while let Ok(Job { user, password, exists, slot }) = jobs.recv() {
             // Many requests of one agent may have come before the first one was checked.
-            let right = self.is_remembered(&user, &password) || self.is_right(&user, &password);
+            let right = if exists {
+                self.is_remembered(&user, &password) || self.is_right(&user, &password)
+            } else {
+                // It may even be this user's password: nobody gets in with it under another name.
+                let hash = user.bcrypt.as_deref().unwrap_or_default();
+                let _ = std::hint::black_box(bcrypt::verify(password.expose(), hash));
+                false
+            };
             *slot.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(right);
             slot.waker.wake();
         }
@@ -197,6 +226,26 @@ mod tests {
         let all: Vec<_> = (0..100).map(|_| fresh.check(Arc::clone(&user), Secret::new("p")).unwrap()).collect();
         assert!(futures_util::future::join_all(all).await.into_iter().all(|right| right));
         assert!(begun.elapsed() < one * 50 + Duration::from_millis(50), "{:?} {one:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_has_is_checked_as_long_as_one_that_somebody_has_and_never_gets_in() {
+        let passwords = Passwords::default();
+        let users = [user(""), user(&hash("p", 4)), user(&hash("p", 9))];
+        let time = async |checking: Checking| {
+            let begun = Instant::now();
+            assert!(!checking.await);
+            begun.elapsed()
+        };
+        let mut known = Vec::new();
+        let mut unknown = Vec::new();
+        for _ in 0..3 {
+            known.push(time(passwords.check(Arc::clone(&users[2]), Secret::new("wrong")).unwrap()).await);
+            unknown.push(time(passwords.check_nobody(&users, Secret::new("p")).unwrap().unwrap()).await);
+        }
+        let (known, unknown) = (known.iter().min().unwrap(), unknown.iter().min().unwrap());
+        assert!(*unknown * 3 > *known && *known * 3 > *unknown, "{known:?} {unknown:?}");
+        assert!(passwords.check_nobody(&users[..1], Secret::new("p")).unwrap().is_none(), "there is no name to be found out");
     }
 
     #[tokio::test]

@@ -192,6 +192,9 @@ pub enum Policy {
     Ack,
     /// It is run by the service below.
     Forward,
+    /// The same, but what is about databases and retention policies is done with the management API of an upstream, which takes no such
+    /// statements. For `create`, `alter` and `drop`.
+    Provision,
 }
 
 /// `[guard]`: a policy per verb; an absent one takes its profile's default.
@@ -221,6 +224,20 @@ pub struct Dbrp {
     pub template_rp: Box<str>,
     /// Whether a write by an all-access token makes a missing bucket.
     pub auto_create: bool,
+    /// `source`
+    pub source: Source,
+    /// `refresh`: how long what an upstream told is taken as it is.
+    pub refresh: Duration,
+}
+
+/// `dbrp_defaults.source`: where mappings come from that aren't configured.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Source {
+    /// From what the service below keeps.
+    #[default]
+    Upstream,
+    /// From nowhere: it is not asked, and names come from templates.
+    Config,
 }
 
 /// `[limits]`
@@ -381,7 +398,14 @@ impl Default for Compat {
 
 impl Default for Dbrp {
     fn default() -> Self {
-        Self { mappings: Table::default(), template: "{db}".into(), template_rp: "{db}/{rp}".into(), auto_create: true }
+        Self {
+            mappings: Table::default(),
+            template: "{db}".into(),
+            template_rp: "{db}/{rp}".into(),
+            auto_create: true,
+            source: Source::default(),
+            refresh: Duration::from_secs(10),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, Listen, LogFormat, Policy, QueryBy, Server, Spool,
-    Tls, Token, Upstream, UpstreamTls, User,
+    Auth, AuthMode, Backend, Compat, Config, Dbrp, Embedded, Guard, Limits, Listen, LogFormat, Policy, QueryBy, Server, Source,
+    Spool, Tls, Token, Upstream, UpstreamTls, User,
     raw::{Problem, Problems, Section, read, wrong},
 };
 use crate::{
@@ -93,7 +93,7 @@ fn parse_with_keys(text: &str, around: Surroundings<'_>) -> Result<(Loaded, BTre
         let mut section = root.section("guard");
         let guard = guard(&mut section);
         section.finish();
-        let dbrp = dbrp(root, compat.profile);
+        let dbrp = dbrp(root, compat.profile, &backend, guard);
         let mut section = root.section("limits");
         let limits = limits(&mut section);
         section.finish();
@@ -450,7 +450,12 @@ fn compat(section: &mut Section<'_, '_>) -> Compat {
 
 fn guard(section: &mut Section<'_, '_>) -> Guard {
     let words = [("reject", Policy::Reject), ("ack", Policy::Ack), ("forward", Policy::Forward)];
-    let mut policy = |key| section.choice(key, &words);
+    let with_provision = [words.as_slice(), &[("provision", Policy::Provision)]].concat();
+    let mut policy = |key| {
+        // For those verbs with which databases and retention policies are made, changed and dropped.
+        let words = if matches!(key, "alter" | "create" | "drop") { with_provision.as_slice() } else { &words };
+        section.choice(key, words)
+    };
     Guard {
         select_into: policy("select_into"),
         create: policy("create"),
@@ -465,7 +470,7 @@ fn guard(section: &mut Section<'_, '_>) -> Guard {
     }
 }
 
-fn dbrp(root: &mut Section<'_, '_>, profile: Profile) -> Dbrp {
+fn dbrp(root: &mut Section<'_, '_>, profile: Profile, backend: &Backend, guard: Guard) -> Dbrp {
     let default = Dbrp::default();
     let mut section = root.section("dbrp_defaults");
     let template =
@@ -474,6 +479,16 @@ fn dbrp(root: &mut Section<'_, '_>, profile: Profile) -> Dbrp {
         .parsed("template_rp", |text| bucket_template(text, &["{db}", "{rp}"]))
         .map_or(default.template_rp, String::into_boxed_str);
     let auto_create = section.boolean("auto_create").unwrap_or(default.auto_create);
+    let source = section.choice("source", &[("upstream", Source::Upstream), ("config", Source::Config)]);
+    let refresh = section.duration("refresh").unwrap_or(default.refresh);
+    if source == Some(Source::Config) {
+        if matches!(backend, Backend::Embedded(_)) {
+            section.problem("source", "the embedded store keeps its own mappings: \"config\" is for upstreams");
+        }
+        if [guard.create, guard.alter, guard.drop].contains(&Some(Policy::Provision)) {
+            section.problem("source", "\"config\" asks the upstream for nothing, and guard says \"provision\", which does");
+        }
+    }
     section.finish();
 
     let mut mappings: Vec<Mapping> = Vec::new();
@@ -512,7 +527,7 @@ fn dbrp(root: &mut Section<'_, '_>, profile: Profile) -> Dbrp {
             ..Mapping::default()
         });
     }
-    Dbrp { mappings: mappings.into(), template, template_rp, auto_create }
+    Dbrp { mappings: mappings.into(), template, template_rp, auto_create, source: source.unwrap_or_default(), refresh }
 }
 
 /// Only what was authorized here may be acknowledged, and only with the upstream's own token can it be delivered later.

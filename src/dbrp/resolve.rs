@@ -64,13 +64,13 @@ pub struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     /// What (`db`, `rp`) stands for. Configured names and templates are there at once and cost one allocation.
-    pub fn resolve(&self, db: &'a str, rp: Option<&'a str>) -> Resolving<'a, Resolved> {
+    pub fn resolve(&self, caller: &'a Identity, db: &'a str, rp: Option<&'a str>) -> Resolving<'a, Resolved> {
         let rp = named(rp);
         match self.known(db, rp) {
             Known::Here(result) => Resolving::ready(result),
             Known::Ask(catalog) => {
                 let resolver = *self;
-                Resolving::waiting(async move { resolver.ask(catalog, db, rp).await })
+                Resolving::waiting(async move { resolver.ask(catalog, caller, db, rp).await })
             }
         }
     }
@@ -88,13 +88,15 @@ impl<'a> Resolver<'a> {
         };
         let resolver = *self;
         Resolving::waiting(async move {
-            match resolver.ask(catalog, db, rp).await? {
-                Resolved::Missing if resolver.auto_create && *identity.access == Access::All => {
-                    resolver.check_new(db, rp)?;
-                    catalog.create(db, rp).await
+            let mut found = resolver.ask(catalog, identity, db, rp).await?;
+            if found == Resolved::Missing && resolver.auto_create && *identity.access == Access::All {
+                resolver.check_new(db, rp)?;
+                match catalog.create(identity, db, rp).await {
+                    Err(error) if error.kind() == Kind::NotImplemented => found = resolver.by_template(db, rp)?,
+                    made => return made,
                 }
-                found => permit(found, identity, db, Permission::Write),
             }
+            permit(resolver.or_template(catalog, identity, db, rp, found)?, identity, db, Permission::Write)
         })
     }
 
@@ -107,19 +109,31 @@ impl<'a> Resolver<'a> {
             Known::Here(found) => Resolving::ready(found.and_then(|found| permit(found, identity, db, Permission::Read))),
             Known::Ask(catalog) => {
                 let resolver = *self;
-                Resolving::waiting(async move { permit(resolver.ask(catalog, db, rp).await?, identity, db, Permission::Read) })
+                Resolving::waiting(async move {
+                    let found = resolver.ask(catalog, identity, db, rp).await?;
+                    permit(resolver.or_template(catalog, identity, db, rp, found)?, identity, db, Permission::Read)
+                })
             }
         }
     }
 
-    /// What `access` may read, for `SHOW DATABASES` and `SHOW RETENTION POLICIES`: sorted by database and retention policy, one default a
+    /// What `identity` may read, for `SHOW DATABASES` and `SHOW RETENTION POLICIES`: sorted by database and retention policy, one default a
     /// database at most, the configuration's rows before the catalog's.
-    pub fn list(&self, access: &'a Access) -> Resolving<'a, Vec<Mapping>> {
+    pub fn list(&self, identity: &'a Identity) -> Resolving<'a, Vec<Mapping>> {
+        self.list_as(identity, &identity.access)
+    }
+
+    /// The same with what `identity` may not read, for those who look for something else.
+    pub fn list_all(&self, identity: &'a Identity) -> Resolving<'a, Vec<Mapping>> {
+        self.list_as(identity, &Access::All)
+    }
+
+    fn list_as(&self, caller: &'a Identity, access: &'a Access) -> Resolving<'a, Vec<Mapping>> {
         let table = self.table;
         match self.catalog {
             None => Resolving::ready(Ok(merge(table, Vec::new(), access))),
             Some(catalog) => Resolving::waiting(async move {
-                let kept = match catalog.list().await {
+                let kept = match catalog.list(caller).await {
                     Err(error) if error.kind() == Kind::NotImplemented => Vec::new(),
                     kept => kept?,
                 };
@@ -143,12 +157,24 @@ impl<'a> Resolver<'a> {
     }
 
     /// What the catalog has; a name by template where it never tells.
-    async fn ask(&self, catalog: &dyn Catalog, db: &str, rp: Option<&str>) -> Result<Resolved, Error> {
-        match catalog.resolve(db, rp).await {
+    async fn ask(&self, catalog: &dyn Catalog, caller: &Identity, db: &str, rp: Option<&str>) -> Result<Resolved, Error> {
+        match catalog.resolve(caller, db, rp).await {
             Ok(found) => Ok(found.map_or(Resolved::Missing, Resolved::Found)),
             Err(error) if error.kind() == Kind::NotImplemented => self.by_template(db, rp),
             Err(error) => Err(error),
         }
+    }
+
+    /// What isn't found for somebody who isn't shown everything may be there all the same: the service below is to say so.
+    fn or_template(
+        &self,
+        catalog: &dyn Catalog,
+        caller: &Identity,
+        db: &str,
+        rp: Option<&str>,
+        found: Resolved,
+    ) -> Result<Resolved, Error> {
+        if found == Resolved::Missing && !catalog.is_complete(caller) { self.by_template(db, rp) } else { Ok(found) }
     }
 
     fn by_template(&self, db: &str, rp: Option<&str>) -> Result<Resolved, Error> {

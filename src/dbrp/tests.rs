@@ -27,7 +27,12 @@ struct Buckets {
 }
 
 impl Catalog for Buckets {
-    fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a Identity,
+        db: &'a str,
+        rp: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
         let names: Vec<String> = match rp.filter(|rp| !is_default(rp)) {
             Some(rp) => vec![format!("{db}/{rp}")],
             None => vec![format!("{db}/autogen"), db.to_owned()],
@@ -36,13 +41,13 @@ impl Catalog for Buckets {
         Box::pin(async move { Ok(found) })
     }
 
-    fn create<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
+    fn create<'a>(&'a self, _: &'a Identity, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
         let name = format!("{db}/{}", rp.unwrap_or("autogen"));
         self.made.lock().unwrap().push(name.clone());
         Box::pin(async move { Ok(name.into()) })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
+    fn list<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Result<Vec<Mapping>, Error>> {
         let rows = self.names.iter().map(|name| {
             let (db, rp) = name.split_once('/').unwrap_or((name, "autogen"));
             mapping(db, rp, name, rp == "autogen")
@@ -62,6 +67,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn mappings_win_then_the_catalog_then_templates() {
+    let all = Identity::unrestricted(None);
     let table = Table::from(vec![
         mapping("tele", "week", "w", false),
         mapping("tele", "autogen", "telegraf/autogen", true),
@@ -85,13 +91,13 @@ fn mappings_win_then_the_catalog_then_templates() {
         ("c", None, Resolved::Missing, template("c".into())),
         ("{rp}", Some("r"), Resolved::Missing, template("{rp}/r".into())),
     ] {
-        assert_eq!(now(resolver(&table, Some(&buckets)).resolve(db, rp)).unwrap(), with, "{db} {rp:?}");
-        assert_eq!(now(resolver(&table, None).resolve(db, rp)).unwrap(), without, "{db} {rp:?}");
+        assert_eq!(now(resolver(&table, Some(&buckets)).resolve(&all, db, rp)).unwrap(), with, "{db} {rp:?}");
+        assert_eq!(now(resolver(&table, None).resolve(&all, db, rp)).unwrap(), without, "{db} {rp:?}");
     }
     let mut own = resolver(&table, None);
     (own.template, own.template_rp) = ("org-{db}{", "{rp}@{db}-{x}");
-    assert_eq!(now(own.resolve("c", None)).unwrap().bucket(), Some("org-c{"));
-    assert_eq!(now(own.resolve("c", Some("r"))).unwrap().bucket(), Some("r@c-{x}"));
+    assert_eq!(now(own.resolve(&all, "c", None)).unwrap().bucket(), Some("org-c{"));
+    assert_eq!(now(own.resolve(&all, "c", Some("r"))).unwrap().bucket(), Some("r@c-{x}"));
 }
 
 #[test]
@@ -151,28 +157,31 @@ fn permissions_are_those_of_the_bucket() {
 
 #[test]
 fn lists_are_merged_and_filtered() {
+    let all = Identity::unrestricted(None);
     let table = Table::from(vec![mapping("a", "week", "w", true), mapping("z", "autogen", "z", true)]);
     let buckets = Buckets { names: vec!["a/autogen", "a/week", "m"], ..Buckets::default() };
     let resolver = resolver(&table, Some(&buckets));
-    let rows = |access: &Access| {
-        let rows = now(resolver.list(access)).unwrap();
+    let rows = |access: Access| {
+        let identity = Identity { name: None, access: Arc::new(access), forward: None };
+        let rows = now(resolver.list(&identity)).unwrap();
         rows.iter()
             .map(|row| format!("{}.{}={} {}", row.database, row.retention_policy, row.bucket, row.default))
             .collect::<Vec<_>>()
     };
-    assert_eq!(rows(&Access::All), ["a.autogen=a/autogen false", "a.week=w true", "m.autogen=m true", "z.autogen=z true"]);
+    assert_eq!(rows(Access::All), ["a.autogen=a/autogen false", "a.week=w true", "m.autogen=m true", "z.autogen=z true"]);
     let read = |bucket: &str, read| Grant { bucket: bucket.into(), read, write: true };
-    assert_eq!(rows(&Access::Grants(vec![read("m", true), read("w", false)])), ["m.autogen=m true"]);
-    assert_eq!(now(Resolver { catalog: None, ..resolver }.list(&Access::All)).unwrap().len(), 2);
+    assert_eq!(rows(Access::Grants(vec![read("m", true), read("w", false)])), ["m.autogen=m true"]);
+    assert_eq!(now(Resolver { catalog: None, ..resolver }.list(&all)).unwrap().len(), 2);
 }
 
 #[test]
 fn mapped_names_need_no_box() {
+    let all = Identity::unrestricted(None);
     let table = Table::from(vec![mapping("tele", "autogen", "b", true)]);
     let buckets = Buckets::default();
     let resolver = resolver(&table, Some(&buckets));
-    assert_eq!(format!("{:?}", resolver.resolve("tele", None)), "Resolving(ready)");
-    assert_eq!(format!("{:?}", resolver.resolve("x", None)), "Resolving(waiting)");
+    assert_eq!(format!("{:?}", resolver.resolve(&all, "tele", None)), "Resolving(ready)");
+    assert_eq!(format!("{:?}", resolver.resolve(&all, "x", None)), "Resolving(waiting)");
 }
 
 /// A service that can't be asked, now or ever.
@@ -180,15 +189,15 @@ fn mapped_names_need_no_box() {
 struct Silent(Kind);
 
 impl Catalog for Silent {
-    fn resolve<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
+    fn resolve<'a>(&'a self, _: &'a Identity, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
         Box::pin(async { Err(Error::new(self.0, "no")) })
     }
 
-    fn create<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
+    fn create<'a>(&'a self, _: &'a Identity, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
         Box::pin(async { Err(Error::new(self.0, "no")) })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
+    fn list<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Result<Vec<Mapping>, Error>> {
         Box::pin(async { Err(Error::new(self.0, "no")) })
     }
 }
@@ -199,14 +208,14 @@ fn a_service_that_never_tells_gets_names_by_template_and_one_that_is_away_an_err
     let all = Identity { name: None, access: Arc::new(Access::All), forward: None };
     let never = Silent(Kind::NotImplemented);
     let resolver = resolver(&table, Some(&never));
-    assert_eq!(now(resolver.resolve("x", Some("week"))).unwrap(), Resolved::Template("x/week".into()));
+    assert_eq!(now(resolver.resolve(&all, "x", Some("week"))).unwrap(), Resolved::Template("x/week".into()));
     assert_eq!(&*now(resolver.for_write(&all, "x", None)).unwrap(), "x");
     assert_eq!(&*now(resolver.for_read(&all, "x", Some("week"))).unwrap(), "x/week");
-    assert_eq!(now(resolver.list(&Access::All)).unwrap().len(), 1);
+    assert_eq!(now(resolver.list(&all)).unwrap().len(), 1);
 
     let away = Silent(Kind::Unavailable);
     let resolver = Resolver { catalog: Some(&away), ..resolver };
     assert_eq!(now(resolver.for_write(&all, "x", None)).unwrap_err().kind(), Kind::Unavailable);
-    assert_eq!(now(resolver.list(&Access::All)).unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(now(resolver.list(&all)).unwrap_err().kind(), Kind::Unavailable);
     assert_eq!(&*now(resolver.for_write(&all, "tele", None)).unwrap(), "b");
 }

@@ -34,11 +34,12 @@ pub(super) fn approve(q: &str, params: &Params, identity: &Identity, config: &Co
                 Action::Refuse(message.into())
             }
             Some((_, Policy::Ack)) => Action::Ack,
-            Some((_, Policy::Forward)) | None => {
+            policy @ (Some((_, Policy::Forward | Policy::Provision)) | None) => {
                 authorize(index, &statement, identity)?;
-                match mistake {
-                    Some(mistake) => Action::Fail(mistake.message().into()),
-                    None => Action::Forward,
+                match (mistake, policy) {
+                    (Some(mistake), _) => Action::Fail(mistake.message().into()),
+                    (None, Some((_, Policy::Provision))) => Action::Provision,
+                    (None, _) => Action::Forward,
                 }
             }
         };

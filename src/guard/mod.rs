@@ -3,8 +3,8 @@
 //! 1. `q` is parsed, never searched with patterns: case, comments, quotes, several statements and subqueries don't fool it, and
 //!    `SELECT "drop" FROM "create"` is what it is.
 //! 2. `SELECT … INTO`, `CREATE`, `DELETE`, `DROP`, `GRANT`, `EXPLAIN`, `REVOKE`, `ALTER`, `SET` and `KILL` each have a policy, `[guard]` in
-//!    the configuration: `reject` (the default; in profile `v1` that of `EXPLAIN` is `forward`), `ack` (answer with success, do nothing)
-//!    or `forward`. A statement with two verbs, `EXPLAIN SELECT … INTO`, follows the stricter one.
+//!    the configuration: `reject` (the default; in profile `v1` that of `EXPLAIN` is `forward`), `ack` (answer with success, do nothing),
+//!    `forward` or `provision` (databases and retention policies are made with the server's management API). A statement with two verbs, `EXPLAIN SELECT … INTO`, follows the stricter one.
 //! 3. Nothing of a query with a refused statement is executed. In `serverless` the query is 400 with the statement's number; in `v1` the
 //!    statement's result carries the error, and all others `not executed`.
 //! 4. A query that can't be parsed is 400 with 1.x's message, one without a statement 400 `missing required parameter "q"`.

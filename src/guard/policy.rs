@@ -13,6 +13,7 @@ pub(super) fn policy(statement: &Statement, config: &Config) -> Option<(Verb, Po
         Policy::Reject => 0,
         Policy::Ack => 1,
         Policy::Forward => 2,
+        Policy::Provision => 3,
     })
 }
 

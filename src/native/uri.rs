@@ -31,12 +31,8 @@ pub fn v3_write_uri(bucket: &str, unit: Precision) -> Uri {
 }
 
 /// `POST /query?db=&rp=&q=` of v2, with further parameters, and its body: a form with `q` when that is too long for a URI, else nothing.
-///
-/// v2 maps every bucket `db/rp` to (`db`, `rp`), and one without a slash to its name and `autogen`, so that a bucket can be asked for without
-/// a mapping of its own.
 #[must_use]
-pub fn v2_query(bucket: &str, q: &str, further: &[(&str, &str)]) -> (Uri, String) {
-    let (db, rp) = bucket.split_once('/').unwrap_or((bucket, ""));
+pub fn v2_query(db: &str, rp: &str, q: &str, further: &[(&str, &str)]) -> (Uri, String) {
     let in_uri = if q.len() <= LONG_QUERY { q } else { "" };
     let mut pairs = [("db", db), ("rp", rp), ("q", in_uri)].to_vec();
     pairs.extend_from_slice(further);
@@ -75,9 +71,9 @@ mod tests {
         );
         assert_eq!(v2_write_uri("o", "é", Precision::Microsecond).to_string(), "/api/v2/write?org=o&bucket=%C3%A9&precision=us");
         assert_eq!(v2_write_uri("", "x", Precision::Nanosecond).to_string(), "/api/v2/write?bucket=x&precision=ns");
-        let (uri, form) = v2_query("t/one/two", "SHOW x", &[("epoch", "ns")]);
+        let (uri, form) = v2_query("t", "one/two", "SHOW x", &[("epoch", "ns")]);
         assert_eq!((uri.to_string().as_str(), form.as_str()), ("/query?db=t&rp=one%2Ftwo&q=SHOW+x&epoch=ns", ""));
-        let (uri, form) = v2_query("", &"a b".repeat(1000), &[]);
+        let (uri, form) = v2_query("", "", &"a b".repeat(1000), &[]);
         assert_eq!((uri.to_string().as_str(), form.len()), ("/query?", 3002));
     }
 }

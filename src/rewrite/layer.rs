@@ -16,7 +16,7 @@ use crate::{
     access::Identity,
     body::Body,
     call::{Approved, Call},
-    config::{Config, Live},
+    config::{Config, Live, Source},
     dbrp::Catalog,
     error::Error,
     native::Target,
@@ -38,6 +38,13 @@ pub(super) struct Shared {
     pub(super) catalog: Option<Arc<dyn Catalog>>,
     pub(super) schemas: Schemas,
     pub(super) flight: Found,
+}
+
+impl Shared {
+    /// What the service below keeps, where it is to be asked.
+    pub(super) fn catalog(&self, config: &Config) -> Option<&dyn Catalog> {
+        self.catalog.as_deref().filter(|_| config.dbrp.source == Source::Upstream)
+    }
 }
 
 impl RewriteLayer {
@@ -112,6 +119,12 @@ where
             match write::prepare(request, &write, &bucket, &identity, &config, api).await? {
                 Some(request) => {
                     let response = service.call(request).await.map_err(Into::into)?;
+                    if response.status() == StatusCode::NOT_FOUND
+                        && let Some(catalog) = shared.catalog(&config)
+                    {
+                        // Somebody has dropped it: the next write is to know.
+                        catalog.changed();
+                    }
                     write::answer(response.map(Body::new), &write, &config).await
                 }
                 None => Ok(write::no_content(&config)),

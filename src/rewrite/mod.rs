@@ -63,6 +63,7 @@ mod headers;
 mod layer;
 mod modules;
 mod plan;
+mod provision;
 mod query;
 mod schema;
 mod show;

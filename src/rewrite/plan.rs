@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     layer::Shared,
-    show,
+    provision, show,
     statement::{self, Defaults, Need, Place},
     users,
     whole::{Whole, estimated, is_about_database},
 };
 use crate::{
-    access::{Access, Identity, Permission, require, require_all},
+    access::{Identity, Permission, require, require_all},
     call::{Action, ApprovedStatement, Query},
     config::{self, Config},
-    dbrp::{Mapping, Resolver},
+    dbrp::{Change, Mapping, Resolver},
     error::{Error, Kind},
     influxql::{
         Statement, StatementKind,
@@ -50,6 +50,8 @@ pub(super) enum Work {
     Each(Vec<Ask>),
     /// Several buckets are one database.
     Whole(Whole),
+    /// The management API of the service below is used.
+    Change(Box<Change>),
 }
 
 /// What the service below is asked.
@@ -99,7 +101,7 @@ pub(super) async fn plan(
         target: shared.target,
         auth: &config.auth,
         profile: config.compat.profile,
-        can_list: shared.catalog.is_some(),
+        can_list: shared.catalog(config).is_some(),
         resolver: resolver(config, shared),
     };
     let mut steps = VecDeque::with_capacity(statements.len().max(1));
@@ -130,7 +132,7 @@ pub(super) fn resolver<'a>(config: &'a Config, shared: &'a Shared) -> Resolver<'
         template_rp: &config.dbrp.template_rp,
         auto_create: config.dbrp.auto_create,
         profile: config.compat.profile,
-        catalog: shared.catalog.as_deref(),
+        catalog: shared.catalog(config),
     }
 }
 
@@ -159,8 +161,27 @@ impl Planner<'_> {
             }
             Action::Ack => Work::Nothing,
             Action::Forward => self.forward(statement, &mut answer).await?,
+            Action::Provision => match self.provision(statement)? {
+                Some(work) => work,
+                None => self.forward(statement, &mut answer).await?,
+            },
         };
         Ok(Step { answer, work })
+    }
+
+    /// What is about databases and retention policies and isn't run below.
+    fn provision(&self, statement: &Statement) -> Result<Option<Work>, Error> {
+        if self.target.full_influxql {
+            // It takes the statement as it is.
+            return Ok(None);
+        }
+        let change = match provision::change(&statement.kind) {
+            Ok(Some(change)) => change,
+            Ok(None) => return Ok(None),
+            Err(error) => return Ok(Some(Work::Fail(error.message().into()))),
+        };
+        self.require_all()?;
+        Ok(Some(self.configured(&statement.kind).unwrap_or_else(|| Work::Change(Box::new(change)))))
     }
 
     /// 1.x's warning to those who change something by `GET`.
@@ -208,7 +229,7 @@ impl Planner<'_> {
                     return Ok(work);
                 }
                 let bucket = match defaults.db {
-                    Some(db) => self.resolver.resolve(db, defaults.rp).await?.bucket().unwrap_or_default().into(),
+                    Some(db) => self.resolver.resolve(self.identity, db, defaults.rp).await?.bucket().unwrap_or_default().into(),
                     None => "".into(),
                 };
                 Ok(Work::Ask(Box::new(Ask {
@@ -256,7 +277,7 @@ impl Planner<'_> {
     }
 
     async fn list(&self) -> Result<Vec<Mapping>, Error> {
-        self.resolver.list(&self.identity.access).await
+        self.resolver.list(self.identity).await
     }
 
     async fn retention_policies(&self, db: &str) -> Result<Work, Error> {
@@ -287,7 +308,7 @@ impl Planner<'_> {
 
     /// Asks every bucket of a database, one after the other.
     async fn database(&self, statement: &Statement, db: &str) -> Result<Work, Error> {
-        let rows = self.resolver.list(&Access::All).await?;
+        let rows = self.resolver.list_all(self.identity).await?;
         let mut buckets: Vec<Box<str>> = rows.into_iter().filter(|row| &*row.database == db).map(|row| row.bucket).collect();
         if buckets.is_empty() {
             // Its name may be made by template; what isn't there isn't made for this.

@@ -13,14 +13,16 @@ use super::{
     layer::Shared,
     modules,
     plan::{Ask, Measurements, Step, Work},
-    show, statement,
+    provision, show, statement,
     whole::{Union, Whole},
     write::beginning,
 };
 use crate::{
+    access::Identity,
     body::Body,
     call::{Format, Output},
     config::Config,
+    dbrp::{Address, Change},
     error::{Error, Kind},
     influxql::{StatementKind, Verb, ast::ShowKind, verb},
     native::{self, Api, Operation, QueryInfluxql, ReplyFormat},
@@ -84,7 +86,10 @@ where
     /// v2's own answer, where it is what was asked for.
     async fn passed_through(&mut self) -> Result<Option<Body>, BoxError> {
         let Output { format: Format::Json, epoch, chunk: None, pretty: false } = self.output else { return Ok(None) };
-        let [step] = self.steps.make_contiguous() else { return Ok(None) };
+        if self.steps.len() > 1 {
+            return Ok(None);
+        }
+        let Some(step) = self.steps.front() else { return Ok(None) };
         let Step { answer, work: Work::Ask(ask) } = step else { return Ok(None) };
         if self.shared.target.reply != ReplyFormat::V1Json
             || answer.slimit > 0
@@ -97,7 +102,9 @@ where
         let epoch = epoch.map(epoch_name);
         let further: &[(&str, &str)] = &[("epoch", epoch.unwrap_or_default())];
         let text = ask.statement.to_string();
-        let request = v2_request(&ask.bucket, &text, further);
+        // What can't be asked is that statement's failure.
+        let Ok(address) = self.v2_address(ask) else { return Ok(None) };
+        let request = v2_request(&address, &text, further);
         let database = ask.database.clone();
         let response = self.call(request).await?;
         checked(response, &database).await.map(Some).map_err(|error| error.in_statement(0).into())
@@ -134,7 +141,7 @@ where
             None
         };
         let body = self.reply(ask, &text).await;
-        if let Some(catalog) = &self.shared.catalog
+        if let Some(catalog) = self.shared.catalog(&self.config)
             && matches!(verb(&ask.statement), Some(Verb::Alter | Verb::Create | Verb::Drop))
         {
             // Whether it failed or not: some of it may have been done.
@@ -176,6 +183,10 @@ where
 
     /// Asks several times, until one fails. The replies are read to their ends: they may fail there.
     async fn each(&mut self, asks: &[Ask]) -> Result<(), BoxError> {
+        if self.shared.target.api == Api::V2 {
+            // All of it or nothing.
+            asks.iter().try_for_each(|ask| self.v2_address(ask).map(drop))?;
+        }
         for ask in asks {
             let mut reply = self.ask(ask).await?;
             while reply.next().await?.is_some() {}
@@ -183,10 +194,26 @@ where
         Ok(())
     }
 
+    /// Uses the management API.
+    async fn change(&self, change: &Change) -> Result<(), Error> {
+        match (self.shared.catalog(&self.config), self.extensions.get::<Identity>()) {
+            (Some(catalog), Some(identity)) => catalog.change(identity, change).await,
+            _ => Err(Error::new(Kind::NotImplemented, "databases and retention policies can't be made from here")),
+        }
+    }
+
     /// Asks each bucket of a database.
     async fn whole(&mut self, whole: &Whole) -> Result<Reply, BoxError> {
         let mut union = Union::new(self.config.limits.query_memory);
-        for ask in &whole.asks {
+        let mut asks: Vec<&Ask> = whole.asks.iter().collect();
+        if self.shared.target.api == Api::V2 {
+            // v2 answers these from default policies alone. Where none of the buckets is one, it is to say so itself.
+            let askable: Vec<&Ask> = asks.iter().copied().filter(|ask| self.v2_address(ask).is_ok()).collect();
+            if !askable.is_empty() {
+                asks = askable;
+            }
+        }
+        for ask in asks {
             let mut reply = self.ask(ask).await?;
             while let Some(event) = reply.next().await? {
                 union.add(event)?;
@@ -229,11 +256,22 @@ where
     /// The body of the reply to one statement.
     async fn reply(&mut self, ask: &Ask, text: &str) -> Result<Body, BoxError> {
         let request = match self.shared.target.api {
-            Api::V2 => v2_request(&ask.bucket, text, &[("epoch", "ns"), ("chunked", "true"), ("chunk_size", V2_CHUNK)]),
+            Api::V2 => {
+                v2_request(&self.v2_address(ask)?, text, &[("epoch", "ns"), ("chunked", "true"), ("chunk_size", V2_CHUNK)])
+            }
             Api::V3 => v3_request(ask, text, self.shared.target.reply.over_http())?,
         };
         let response = self.call(request).await?;
         Ok(checked(response, &ask.database).await?)
+    }
+
+    /// By which names v2 is asked for a bucket.
+    fn v2_address(&self, ask: &Ask) -> Result<Address, Error> {
+        let known = match (self.shared.catalog(&self.config), self.extensions.get::<Identity>()) {
+            (Some(catalog), Some(identity)) if !ask.bucket.is_empty() => catalog.address(identity, &ask.bucket),
+            _ => Some(Address::of(&ask.bucket)),
+        };
+        provision::askable(&ask.statement.kind, &ask.bucket, known)
     }
 
     pub(super) async fn call(&mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
@@ -310,6 +348,10 @@ where
             Work::Ask(ask) => match self.running.ask(&ask).await {
                 Ok(reply) => Ok(reply),
                 Err(error) => Err(in_result(error, id)?),
+            },
+            Work::Change(change) => match self.running.change(&change).await {
+                Ok(()) => Ok(Reply::Local(VecDeque::new())),
+                Err(error) => Err(in_result(error.into(), id)?),
             },
             Work::Each(asks) => match self.running.each(&asks).await {
                 Ok(()) => Ok(Reply::Local(VecDeque::new())),
@@ -425,8 +467,8 @@ async fn checked(response: Response<Body>, database: &str) -> Result<Body, Error
     Err(native::decode_error(parts.status, &parts.headers, &text, Operation::Query { database }))
 }
 
-fn v2_request(bucket: &str, text: &str, further: &[(&str, &str)]) -> Request<Body> {
-    let (uri, form) = native::v2_query(bucket, text, further);
+fn v2_request(address: &Address, text: &str, further: &[(&str, &str)]) -> Request<Body> {
+    let (uri, form) = native::v2_query(&address.database, &address.retention_policy, text, further);
     let mut request = Request::new(Body::from(form));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;

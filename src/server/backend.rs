@@ -64,12 +64,15 @@ impl Backend {
     }
 
     /// What it knows of buckets and mappings.
-    pub(super) fn catalog(&self) -> Arc<dyn Catalog> {
+    pub(super) fn catalog(&self, config: &Config) -> Arc<dyn Catalog> {
+        let refresh = config.dbrp.refresh;
         match self {
             #[cfg(feature = "embedded")]
             Self::Embedded(embedded) => embedded.engine().catalog(),
-            Self::Upstream(upstream) => Arc::new(UpstreamCatalog::new(upstream.clone())),
-            Self::Spooled(spooled, names) => Arc::new(UpstreamCatalog::remembering(spooled.upstream().clone(), names.clone())),
+            Self::Upstream(upstream) => Arc::new(UpstreamCatalog::new(upstream.clone(), refresh)),
+            Self::Spooled(spooled, names) => {
+                Arc::new(UpstreamCatalog::remembering(spooled.upstream().clone(), refresh, names.clone()))
+            }
         }
     }
 

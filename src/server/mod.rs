@@ -151,7 +151,7 @@ pub async fn run(path: Option<PathBuf>) -> Result<(), StartError> {
 
     let watch = Watch::new(path, &loaded);
     let live = Live::new(loaded.config);
-    let stack = V1ShimLayer::new(live.clone()).catalog(backend.catalog()).layer(backend.clone());
+    let stack = V1ShimLayer::new(live.clone()).catalog(backend.catalog(&live.load())).layer(backend.clone());
     let front = Front::new(stack, live.clone(), metrics.clone());
     let (stop, stopped) = watch::channel(false);
 

@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use rustls::ClientConfig;
 use smallvec::SmallVec;
+use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -38,7 +39,7 @@ use crate::{
     body::Body,
     config,
     error::{Error, Kind},
-    native::{Api, GrpcStatus, Tentative, is_grpc},
+    native::{Api, AuthErrors, GrpcStatus, Tentative, is_grpc},
     telemetry::delivery::{Event, count},
     types::{BoxFuture, Secret},
 };
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     endpoints: Box<[Endpoint]>,
     api: Api,
     org: Box<str>,
+    auth_errors: AuthErrors,
     /// For calls of our own. Those of clients bring theirs: one without any must not borrow it.
     authorization: ArcSwapOption<HeaderValue>,
     times: Times,
@@ -141,6 +143,7 @@ impl Upstream {
             endpoints,
             api: config.api,
             org: config.org.clone(),
+            auth_errors: config.auth_errors,
             authorization,
             times: Times {
                 idle: config.timeout,
@@ -191,17 +194,31 @@ impl Upstream {
         &self.0.org
     }
 
-    /// A `GET` of the shim's own, with the upstream's token: status and at most `limit` bytes of body.
-    pub(super) async fn get(&self, path_and_query: &str, limit: usize) -> Result<(StatusCode, Bytes), Error> {
-        let (head, body) = self.ask(path_and_query, limit).await?;
-        Ok((head.status, body))
+    /// What a 401 or 403 of its to a write means.
+    pub(super) fn auth_errors(&self) -> AuthErrors {
+        self.0.auth_errors
     }
 
-    /// The same with the answer's headers.
+    /// Whether it has a token of its own.
+    pub(super) fn has_token(&self) -> bool {
+        self.0.authorization.load().is_some()
+    }
+
+    /// Whether this is its own token, found out in a time that says nothing about it.
+    pub(super) fn is_own(&self, value: &HeaderValue) -> bool {
+        self.0.authorization.load().as_ref().is_some_and(|own| own.as_bytes().ct_eq(value.as_bytes()).into())
+    }
+
+    /// A `GET` of the shim's own, with the upstream's token: the answer's head and at most `limit` bytes of body.
     pub(super) async fn ask(&self, path_and_query: &str, limit: usize) -> Result<(http::response::Parts, Bytes), Error> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = path_and_query.parse().map_err(Error::internal)?;
         self.authorize(&mut request);
+        self.exchange(request, limit).await
+    }
+
+    /// A request of the shim's own and its whole answer, of at most `limit` bytes.
+    pub(super) async fn exchange(&self, request: Request<Body>, limit: usize) -> Result<(http::response::Parts, Bytes), Error> {
         let (head, body) = Arc::clone(&self.0).send(request).await?.into_parts();
         let body = Limited::new(body, limit).collect().await.map_err(|error| match error.downcast::<Error>() {
             Ok(error) => *error,

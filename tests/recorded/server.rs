@@ -184,7 +184,22 @@ impl Meaning {
     /// `SHOW TAG KEYS` and `SHOW FIELD KEYS` of some measurements are the rows of these in the recorded answer for all: that was recorded for
     /// `cpu`, and the server's other measurements are no different. What `fx` has in its other policy was not recorded: taken for nothing.
     fn derived(&self, recording: &Recording) -> Option<String> {
-        let Body::Query(query) = &self.body else { return None };
+        let query = match &self.body {
+            Body::Query(query) => query,
+            // Making a database is recorded for one name, and means the same for others.
+            Body::Other(body) if self.method == Method::POST && self.path == "/api/v3/configure/database" => {
+                let named = |body: &[u8]| serde_json::from_slice::<Value>(body).ok()?["db"].as_str().map(str::to_owned);
+                let name = named(body)?;
+                let others = recording.http.iter().filter(|exchange| exchange.request.path == self.path);
+                let recorded = others.filter(|exchange| exchange.request.method == "POST" && exchange.response.status == 200);
+                let there = recording.http.iter().any(|exchange| {
+                    exchange.request.path == self.path
+                        && String::from_utf8_lossy(&exchange.response.body()).contains(&format!("{name:?}"))
+                });
+                return recorded.map(|_| String::new()).next().filter(|_| !there);
+            }
+            Body::Other(_) => return None,
+        };
         let q = query["q"].as_str()?;
         if query["db"] == "fx/one-week" && q.starts_with("SHOW ") {
             return Some(String::new());

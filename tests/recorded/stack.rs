@@ -33,7 +33,9 @@ pub(crate) fn over_by(server: &RecordedServer, profile: Profile, query: QueryBy)
     let service = Upstream::new(&upstream).unwrap();
     let mut config = open(profile);
     config.backend = Backend::Upstream(upstream);
-    V1ShimLayer::new(config).catalog(Arc::new(UpstreamCatalog::new(service.clone()))).layer(service)
+    V1ShimLayer::new(config)
+        .catalog(Arc::new(UpstreamCatalog::new(service.clone(), std::time::Duration::from_secs(10))))
+        .layer(service)
 }
 
 /// In front of a service that answers queries with Arrow streams.

@@ -85,19 +85,24 @@ async fn recorded_writes_and_their_errors() {
 }
 
 #[tokio::test]
-async fn databases_are_made_by_the_server_itself_and_found_by_their_names() {
+async fn databases_are_made_where_they_are_missing_and_found_by_their_names() {
     let server = RecordedServer::start(&CORE).await;
     let shim = over(&server, Profile::V1);
-    for (target, db) in [
-        ("db=fx", "fx"),
-        ("db=fx&rp=autogen", "fx"),
-        ("db=fx&rp=one-week", "fx/one-week"),
-        ("db=new", "new"),
-        ("db=new&rp=week", "new/week"),
+    for (target, db, made) in [
+        ("db=fx", "fx", vec![]),
+        ("db=fx&rp=autogen", "fx", vec![]),
+        ("db=fx&rp=one-week", "fx/one-week", vec![]),
+        ("db=new", "new", vec!["new"]),
+        // A new database has `autogen` for its default policy, whichever one is written to first.
+        ("db=newer&rp=week", "newer/week", vec!["newer", "newer/week"]),
     ] {
         ask(&shim, Request::post(format!("/write?{target}")).body(Body::from("m v=1")).unwrap()).await;
         let seen = server.seen();
         let write = seen.iter().find(|line| line.contains("write_lp")).unwrap_or_else(|| panic!("no write in {seen:?}"));
         assert!(write.contains(&format!("\"db\": {db:?}")), "{target}: {write}");
+        let posts: Vec<&String> = seen.iter().filter(|line| line.starts_with("POST /api/v3/configure/database")).collect();
+        let expected: Vec<String> =
+            made.iter().map(|name| format!("POST /api/v3/configure/database {{}} {{\"db\":{name:?}}}")).collect();
+        assert_eq!(posts, expected.iter().collect::<Vec<_>>(), "{target}");
     }
 }

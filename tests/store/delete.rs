@@ -102,7 +102,7 @@ async fn bad_conditions_delete_nothing() {
 async fn readers_finish_with_what_they_began_with() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path()).await;
-    engine.catalog().create("b", None).await.unwrap();
+    engine.catalog().create(&v1shim::access::Identity::unrestricted(None), "b", None).await.unwrap();
     // Larger than what is read of a file in one go.
     let line =
         |number: i64| format!("m,h=h{:03} v={number}i,s=\"{:x}{:x}\" {number}\n", number % 100, number * 7919, !number * 104_729);

@@ -111,7 +111,7 @@ fn condition(series: u8) -> String {
 async fn play(steps: Vec<Step>) {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = open(dir.path()).await;
-    engine.catalog().create("b", None).await.unwrap();
+    engine.catalog().create(&v1shim::access::Identity::unrestricted(None), "b", None).await.unwrap();
     let mut model = Model::new();
     for step in steps {
         match step {

@@ -67,7 +67,7 @@ impl Tandem {
         let service = Upstream::new(&upstream).unwrap();
         let mut config = config(profile);
         config.backend = Backend::Upstream(upstream);
-        let catalog = Arc::new(UpstreamCatalog::new(service.clone()));
+        let catalog = Arc::new(UpstreamCatalog::new(service.clone(), std::time::Duration::from_secs(10)));
         Self { front: V1ShimLayer::new(config).catalog(catalog).layer(service), task }
     }
 }

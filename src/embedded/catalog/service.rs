@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Catalog;
 use crate::{
+    access::Identity,
     dbrp::{self, Mapping},
     embedded::{Engine, engine::blocking},
     error::Error,
@@ -22,11 +23,16 @@ impl Engine {
 struct Shared(Arc<Catalog>);
 
 impl dbrp::Catalog for Shared {
-    fn resolve<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a Identity,
+        db: &'a str,
+        rp: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
         Box::pin(std::future::ready(Ok(self.0.resolve(db, rp).map(|bucket| (&*bucket.name).into()))))
     }
 
-    fn create<'a>(&'a self, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
+    fn create<'a>(&'a self, _: &'a Identity, db: &'a str, rp: Option<&'a str>) -> BoxFuture<'a, Result<Box<str>, Error>> {
         let catalog = Arc::clone(&self.0);
         let (db, rp): (Box<str>, Option<Box<str>>) = (db.into(), rp.map(Into::into));
         Box::pin(async move {
@@ -35,7 +41,7 @@ impl dbrp::Catalog for Shared {
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Mapping>, Error>> {
+    fn list<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Result<Vec<Mapping>, Error>> {
         Box::pin(std::future::ready(Ok(self.0.mappings().into_iter().map(|(_, _, mapping)| mapping).collect())))
     }
 }

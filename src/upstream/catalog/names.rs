@@ -1,19 +1,26 @@
 //! Names of buckets and what v1 calls them. Pure.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::dbrp::Mapping;
+use crate::dbrp::{Address, Mapping};
 
 /// v1's name for the retention policy that every database has.
-const AUTOGEN: &str = "autogen";
+pub(super) const AUTOGEN: &str = "autogen";
 
 /// Mappings, explicit ones and those that follow from the buckets' names.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Names {
     /// Sorted by database and retention policy, one of each pair; at most one default for a database.
     mappings: Vec<Mapping>,
+    /// How v2's `/query` finds buckets, by their names.
+    addresses: BTreeMap<Box<str>, Address>,
+    /// v2's id of the organization that all buckets belong to.
+    org: Option<Box<str>>,
 }
 
 /// A bucket as the upstream lists it.
@@ -26,19 +33,18 @@ pub(super) struct Bucket {
 impl Names {
     /// `explicit` mappings win over those that names stand for: `db/rp` is (`db`, `rp`), `db` is (`db`, `autogen`).
     pub(super) fn new(explicit: Vec<Mapping>, buckets: impl IntoIterator<Item = Bucket>) -> Self {
+        let buckets: Vec<Bucket> = buckets.into_iter().collect();
+        let addresses = addresses(&explicit, &buckets);
         let mut mappings = explicit;
         // A bucket `db/autogen` comes before `db` where both would be (`db`, `autogen`).
         let (mut plain, mut split) = (Vec::new(), Vec::new());
         for Bucket { name, retention } in buckets {
-            let parts = name.split_once('/').filter(|(db, rp)| !db.is_empty() && !rp.is_empty());
-            let (database, retention_policy): (Box<str>, Box<str>) = match parts {
-                Some((db, rp)) => (db.into(), rp.into()),
-                None => (name.clone(), AUTOGEN.into()),
-            };
+            let parts = split_name(&name);
             let list = if parts.is_some() { &mut split } else { &mut plain };
+            let (database, retention_policy) = parts.unwrap_or((&*name, AUTOGEN));
             list.push(Mapping {
-                database,
-                retention_policy,
+                database: database.into(),
+                retention_policy: retention_policy.into(),
                 bucket: name.clone(),
                 default: false,
                 retention,
@@ -59,7 +65,22 @@ impl Names {
             settle_default(group);
             rest = others;
         }
-        Self { mappings }
+        Self { mappings, addresses, org: None }
+    }
+
+    /// The same, and whose buckets they are.
+    pub(super) fn of_org(self, org: Option<Box<str>>) -> Self {
+        Self { org, ..self }
+    }
+
+    pub(super) fn org(&self) -> Option<&str> {
+        self.org.as_deref()
+    }
+
+    /// How v2's `/query` is asked for a bucket; nothing when no mapping leads there.
+    pub(super) fn address(&self, bucket: &str) -> Option<Address> {
+        // From a file, which has none.
+        if self.addresses.is_empty() { Some(Address::of(bucket)) } else { self.addresses.get(bucket).cloned() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -70,7 +91,8 @@ impl Names {
         &self.mappings
     }
 
-    /// The bucket for (`db`, `rp`); `autogen` and `default` mean the default where no mapping is called so.
+    /// The bucket for (`db`, `rp`); `autogen` and `default` mean the default where no mapping is called so. A bucket's own name does too, as a
+    /// database without an `rp`.
     pub(super) fn find(&self, db: &str, rp: Option<&str>) -> Option<&str> {
         let start = self.mappings.partition_point(|mapping| &*mapping.database < db);
         let group = || self.mappings.iter().skip(start).take_while(|mapping| &*mapping.database == db);
@@ -79,7 +101,8 @@ impl Names {
             None | Some(AUTOGEN | "default") => group().find(|mapping| mapping.default),
             Some(_) => None,
         };
-        named.or_else(default).map(|mapping| &*mapping.bucket)
+        let itself = || self.mappings.iter().find(|mapping| rp.is_none() && db.contains('/') && &*mapping.bucket == db);
+        named.or_else(default).or_else(itself).map(|mapping| &*mapping.bucket)
     }
 }
 
@@ -119,7 +142,54 @@ pub(super) fn read(text: &[u8]) -> Option<Names> {
         retention: row.retention_seconds.map(Duration::from_secs),
         ..Mapping::default()
     };
-    Some(Names::new(rows.into_iter().map(mapping).collect(), []))
+    let names = Names::new(rows.into_iter().map(mapping).collect(), []);
+    // It doesn't say which rows follow from names.
+    Some(Names { addresses: BTreeMap::new(), ..names })
+}
+
+/// `db/rp`
+fn split_name(bucket: &str) -> Option<(&str, &str)> {
+    bucket.split_once('/').filter(|(db, rp)| !db.is_empty() && !rp.is_empty())
+}
+
+/// A v2 server finds a bucket by an explicit mapping, else by one that follows from the name: `db/rp` is (`db`, `rp`), `db` is (`db`,
+/// `autogen`) and the default of `db`, unless an explicit one is. Two that follow from names and are the same are an error to it.
+fn addresses(explicit: &[Mapping], buckets: &[Bucket]) -> BTreeMap<Box<str>, Address> {
+    let mut addresses: BTreeMap<Box<str>, Address> = BTreeMap::new();
+    let mut add = |bucket: &str, address: Address| {
+        if addresses.get(bucket).is_none_or(|old| address.default && !old.default) {
+            addresses.insert(bucket.into(), address);
+        }
+    };
+    let mut taken = BTreeSet::new();
+    let mut defaults = BTreeSet::new();
+    for row in explicit {
+        taken.insert((&*row.database, &*row.retention_policy));
+        if row.default {
+            defaults.insert(&*row.database);
+        }
+        let (database, retention_policy) = (row.database.clone(), row.retention_policy.clone());
+        add(&row.bucket, Address { database, retention_policy, default: row.default });
+    }
+    let pair = |bucket: &'_ Bucket| -> (Box<str>, Box<str>) {
+        let (db, rp) = bucket.name.split_once('/').unwrap_or((&*bucket.name, AUTOGEN));
+        (db.into(), rp.into())
+    };
+    let mut times: BTreeMap<(Box<str>, Box<str>), usize> = BTreeMap::new();
+    for bucket in buckets {
+        *times.entry(pair(bucket)).or_default() += 1;
+    }
+    for bucket in buckets {
+        let names = pair(bucket);
+        let (database, retention_policy) = &names;
+        let unique = times.get(&names).is_some_and(|times| *times == 1) && !taken.contains(&(&**database, &**retention_policy));
+        if !unique || database.is_empty() || retention_policy.is_empty() {
+            continue;
+        }
+        let default = *bucket.name == **database && !defaults.contains(&**database);
+        add(&bucket.name, Address { database: database.clone(), retention_policy: retention_policy.clone(), default });
+    }
+    addresses
 }
 
 /// The name under which a v3 server makes (`db`, `rp`) on the first write: there `autogen` is the database itself.
@@ -160,7 +230,7 @@ mod tests {
             mapping("a", "autogen", "a", false),
         ];
         let names = Names::new(explicit, [bucket("x"), bucket("y/z")]);
-        assert_eq!(read(&write(&names)), Some(names));
+        assert_eq!(read(&write(&names)).unwrap().mappings, names.mappings);
         assert_eq!(read(b"[{}]"), None);
     }
 
@@ -186,6 +256,8 @@ mod tests {
             ("/odd", None, Some("/odd")),
             ("f", None, None),
             ("FX", None, None),
+            ("fx/one-week", None, Some("fx/one-week")),
+            ("fx/one-week", Some("autogen"), None),
         ];
         for (db, rp, bucket) in table {
             assert_eq!(names.find(db, rp), bucket, "{db} {rp:?}");
@@ -216,6 +288,44 @@ mod tests {
         }
         let defaults: Vec<_> = names.mappings().iter().filter(|m| m.default).map(key).collect();
         assert_eq!(defaults, [("db", "week"), ("w", "autogen")]);
+    }
+
+    #[test]
+    fn v2_is_asked_for_buckets_by_mappings_that_lead_there() {
+        let explicit = vec![
+            mapping("tg", "week", "metrics", true),
+            mapping("tg", "day", "metrics", false),
+            mapping("tg", "old", "archive/x", false),
+            mapping("made", "autogen", "made/autogen", true),
+            mapping("hidden", "autogen", "elsewhere", true),
+        ];
+        let buckets =
+            ["metrics", "archive/x", "tg", "tg/year", "made/autogen", "hidden", "both", "both/autogen", "plain", "/odd"];
+        let names = Names::new(explicit, buckets.map(bucket));
+        for (bucket, expected) in [
+            ("metrics", Some("tg.week*")),
+            // Its own name does as well, but is not better.
+            ("archive/x", Some("tg.old")),
+            ("tg", Some("tg.autogen")),
+            ("tg/year", Some("tg.year")),
+            ("made/autogen", Some("made.autogen*")),
+            // What its name stands for is another one's.
+            ("hidden", None),
+            ("both", None),
+            ("both/autogen", None),
+            ("plain", Some("plain.autogen*")),
+            ("/odd", None),
+            ("nosuch", None),
+        ] {
+            let found = names.address(bucket).map(|address| {
+                let star = if address.default { "*" } else { "" };
+                format!("{}.{}{star}", address.database, address.retention_policy)
+            });
+            assert_eq!(found.as_deref(), expected, "{bucket}");
+        }
+        // Of what was read from a file nothing is known but the names.
+        let names = read(&write(&names)).unwrap();
+        assert_eq!(names.address("tg/year"), Some(Address::of("tg/year")));
     }
 
     #[test]

@@ -4,11 +4,15 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{
-    get,
-    names::{Bucket, Names},
+use super::{BUCKETS, DBRPS};
+use crate::{
+    dbrp::Mapping,
+    error::{Error, Kind},
+    upstream::catalog::{
+        call::{Caller, pairs},
+        names::{Bucket, Names},
+    },
 };
-use crate::{dbrp::Mapping, error::Error, upstream::Upstream};
 
 /// The most buckets that one answer may hold.
 const PAGE: usize = 100;
@@ -16,34 +20,37 @@ const PAGE: usize = 100;
 const PAGES: usize = 100;
 
 #[derive(Deserialize)]
-struct Dbrps {
+pub(super) struct Dbrps {
     #[serde(default)]
-    content: Vec<Dbrp>,
+    pub(super) content: Vec<Dbrp>,
 }
 
 #[derive(Deserialize)]
-struct Dbrp {
-    database: Box<str>,
-    retention_policy: Box<str>,
+pub(super) struct Dbrp {
+    pub(super) id: Box<str>,
+    pub(super) database: Box<str>,
+    pub(super) retention_policy: Box<str>,
     #[serde(default)]
     default: bool,
     /// Follows from the bucket's name; ours follow from it too.
     #[serde(default, rename = "virtual")]
-    is_virtual: bool,
+    pub(super) is_virtual: bool,
     #[serde(rename = "bucketID")]
     bucket_id: Box<str>,
 }
 
 #[derive(Deserialize)]
-struct Buckets {
+pub(super) struct Buckets {
     #[serde(default)]
-    buckets: Vec<BucketRow>,
+    pub(super) buckets: Vec<BucketRow>,
 }
 
 #[derive(Deserialize)]
-struct BucketRow {
-    id: Box<str>,
-    name: Box<str>,
+pub(super) struct BucketRow {
+    pub(super) id: Box<str>,
+    pub(super) name: Box<str>,
+    #[serde(default, rename = "orgID")]
+    org: Option<Box<str>>,
     #[serde(default, rename = "retentionRules")]
     retention_rules: Vec<RetentionRule>,
 }
@@ -54,22 +61,54 @@ struct RetentionRule {
     every_seconds: u64,
 }
 
-pub(super) async fn ask(upstream: &Upstream) -> Result<Names, Error> {
-    let org: String = match upstream.org() {
-        "" => String::new(),
-        org => form_urlencoded::Serializer::new(String::new()).append_pair("org", org).finish(),
+/// `org` is a name, an id, or nothing where the token has one organization only.
+pub(in crate::upstream::catalog) async fn list(caller: &Caller<'_>, org: &str) -> Result<Names, Error> {
+    let by_name = [("org", org)];
+    let buckets = match buckets(caller, if org.is_empty() { &[] } else { &by_name }).await {
+        // Writes take an id in place of the name, but this doesn't.
+        Err(error) if error.kind() == Kind::NotImplemented && is_id(org) => buckets(caller, &[("orgID", org)]).await?,
+        buckets => buckets?,
     };
+    if buckets.is_empty() {
+        // Every organization has buckets of the server's own: this token is shown none of them, and may write to others all the same.
+        return Err(Error::new(
+            Kind::NotImplemented,
+            "upstream shows its buckets to tokens that may read buckets, and to this one none",
+        ));
+    }
+    let id = buckets.first().and_then(|bucket| bucket.org.clone());
+    let id = id.filter(|id| buckets.iter().all(|bucket| bucket.org.as_ref() == Some(id)));
+    let of_org = match (&id, org) {
+        (Some(id), _) => pairs(&[("orgID", id)]),
+        (None, "") => {
+            let message = "upstream's buckets are of several organizations: set upstream.org";
+            return Err(Error::new(Kind::NotImplemented, message));
+        }
+        (None, org) => pairs(&[("org", org)]),
+    };
+    let dbrps: Dbrps = caller.list(&format!("{DBRPS}?{of_org}")).await?;
+    Ok(names(dbrps, &buckets).of_org(id))
+}
+
+async fn buckets(caller: &Caller<'_>, of_org: &[(&str, &str)]) -> Result<Vec<BucketRow>, Error> {
     let mut buckets = Vec::new();
     for _ in 0..PAGES {
-        let page: Buckets = get(upstream, &format!("/api/v2/buckets?limit={PAGE}&offset={}&{org}", buckets.len())).await?;
+        let mut parameters = vec![("limit", PAGE.to_string()), ("offset", buckets.len().to_string())];
+        parameters.extend(of_org.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let page: Buckets = caller.list(&format!("{BUCKETS}?{}", pairs(&parameters))).await?;
         let last = page.buckets.len() < PAGE;
         buckets.extend(page.buckets);
         if last {
             break;
         }
     }
-    let dbrps: Dbrps = get(upstream, &format!("/api/v2/dbrps?{org}")).await?;
-    Ok(names(dbrps, &buckets))
+    Ok(buckets)
+}
+
+/// As v2 writes them: 16 hexadecimal digits.
+fn is_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn names(dbrps: Dbrps, buckets: &[BucketRow]) -> Names {

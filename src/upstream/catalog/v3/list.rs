@@ -2,11 +2,14 @@
 
 use serde::Deserialize;
 
-use super::{
-    get,
-    names::{Bucket, Names},
+use crate::{
+    error::Error,
+    native::V3_CONFIGURE_DATABASE,
+    upstream::catalog::{
+        call::Caller,
+        names::{Bucket, Names},
+    },
 };
-use crate::{error::Error, native::V3_CONFIGURE_DATABASE, upstream::Upstream};
 
 #[derive(Deserialize)]
 struct Row {
@@ -17,9 +20,8 @@ struct Row {
     deleted: bool,
 }
 
-pub(super) async fn ask(upstream: &Upstream) -> Result<Names, Error> {
-    let rows = get(upstream, &format!("{V3_CONFIGURE_DATABASE}?format=json")).await?;
-    Ok(names(rows))
+pub(in crate::upstream::catalog) async fn list(caller: &Caller<'_>) -> Result<Names, Error> {
+    Ok(names(caller.list(&format!("{V3_CONFIGURE_DATABASE}?format=json")).await?))
 }
 
 fn names(rows: Vec<Row>) -> Names {
