@@ -1,6 +1,6 @@
 //! The whole stack in front of a server that gives the answers recorded from InfluxDB 3 Core.
 
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(feature = "arrow")]
 mod flight;
 #[cfg(feature = "server")]

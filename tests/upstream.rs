@@ -8,6 +8,7 @@ mod credentials;
 mod delivery;
 #[cfg(feature = "server")]
 mod flavour;
+mod flight;
 #[cfg(feature = "server")]
 mod grpc;
 mod raw;

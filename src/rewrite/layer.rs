@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{flight::Found, headers, plan, query::Running, schema::Schemas, write};
+use super::{flight::Found, headers, plan, query::Running, schema::Schemas, series::Lacking, write};
 use crate::{
     access::Identity,
     body::Body,
@@ -38,6 +38,7 @@ pub(super) struct Shared {
     pub(super) catalog: Option<Arc<dyn Catalog>>,
     pub(super) schemas: Schemas,
     pub(super) flight: Found,
+    pub(super) lacking: Lacking,
 }
 
 impl Shared {
@@ -52,7 +53,16 @@ impl RewriteLayer {
     /// a catalog, names of buckets come from configured mappings and templates.
     #[must_use]
     pub fn new(live: Live, target: Target, catalog: Option<Arc<dyn Catalog>>) -> Self {
-        Self { shared: Arc::new(Shared { live, target, catalog, schemas: Schemas::default(), flight: Found::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                live,
+                target,
+                catalog,
+                schemas: Schemas::default(),
+                flight: Found::default(),
+                lacking: Lacking::default(),
+            }),
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 //!    than `limits.body` is 413, by `Content-Length` or while it streams.
 //! 3. Names in statements become buckets. When it is one, the native call names it; several are written `"bucket".."measurement"` for a
 //!    service that reads them ([`Target::multi_bucket`](crate::native::Target)), else the statement fails.
+//!    What a v3 server can't do is done here: `SLIMIT` and `SOFFSET` on the rows, `SHOW SERIES` and the cardinalities, lists of all times.
 //! 4. Statements run one after the other, each on a clone of the inner service that has been waited for, each native request with the
 //!    extensions of the original one. Those behind a failed one say `not executed`.
 //! 5. What a statement itself did wrong stands in its result, with status 200. What may succeed later or with another credential decides
@@ -66,6 +67,7 @@ mod plan;
 mod provision;
 mod query;
 mod schema;
+mod series;
 mod show;
 mod statement;
 mod users;

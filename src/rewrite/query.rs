@@ -122,8 +122,8 @@ where
         Ok(streamed(vec![first, second], answering))
     }
 
-    /// Asks the service below.
-    async fn ask(&mut self, ask: &Ask) -> Result<Reply, BoxError> {
+    /// Asks the service below, in the words that it is given.
+    pub(super) async fn ask_below(&mut self, ask: &Ask) -> Result<Reply, BoxError> {
         let has_time = ask.select().is_some();
         let text = ask.statement.to_string();
         let detour = match self.fly(ask, &text).await? {

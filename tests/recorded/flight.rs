@@ -65,11 +65,7 @@ async fn recorded_arrow_becomes_the_v1_answer() {
 const OVER_FLIGHT: &[(&str, &str)] = &[
     (
         "SHOW TAG KEY CARDINALITY",
-        r#"{"results":[{"statement_id":0,"error":"Error during planning: invalid SHOW TAG statement, expected KEYS or VALUES at pos 9"}]}"#,
-    ),
-    (
-        "SHOW SERIES",
-        r#"{"results":[{"statement_id":0,"error":"Error during planning: invalid SHOW statement, expected DATABASES, FIELD KEYS, MEASUREMENTS, TAG KEYS, TAG VALUES, or RETENTION POLICIES following SHOW at pos 5"}]}"#,
+        r#"{"results":[{"statement_id":0,"series":[{"name":"cpu","columns":["count"],"values":[[2]]},{"name":"mem","columns":["count"],"values":[[1]]},{"name":"odd name","columns":["count"],"values":[[1]]}]}]}"#,
     ),
     (
         "SELECT sample(usage,1) FROM cpu",

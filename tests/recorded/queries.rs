@@ -29,6 +29,12 @@ const DIFFERENT: &[(&str, u16, &str, &str)] = &[
         "the shim does what 3 Core can't",
     ),
     (
+        "SHOW TAG KEY CARDINALITY",
+        200,
+        r#"{"results":[{"statement_id":0,"series":[{"name":"cpu","columns":["count"],"values":[[2]]},{"name":"mem","columns":["count"],"values":[[1]]},{"name":"odd name","columns":["count"],"values":[[1]]}]}]}"#,
+        "the shim counts what SHOW TAG KEYS lists",
+    ),
+    (
         "SELECT sample(usage,1) FROM cpu",
         200,
         r#"{"results":[{"statement_id":0,"error":"rewriting statement\ncaused by\ngather information about select statement\ncaused by\nError during planning: sample window must be greater than 1, got 1"}]}"#,
@@ -92,6 +98,11 @@ const UNRECORDED: &[(&str, &str, &str)] = &[
         "SHOW TAG VALUES WITH KEY = host",
         r#"{"db":"fx","q":"SHOW TAG VALUES WITH KEY = host WHERE time > 0","format":"jsonl"}"#,
         "3 Core would look back one day only",
+    ),
+    (
+        "SHOW SERIES",
+        r#"{"db":"fx","q":"SELECT count(*) FROM compat GROUP BY *","format":"jsonl"}"#,
+        "3 Core doesn't know it: a row a series, of each measurement",
     ),
     (
         "SELECT usage FROM \"one-week\".\"compat\"",

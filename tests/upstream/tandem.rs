@@ -4,17 +4,18 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use http::{Method, Request};
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use v1shim::{
-    Body, V1Shim, V1ShimLayer,
+    Body, Error, V1Shim, V1ShimLayer,
     access::Access,
     config,
     config::{AuthMode, Backend, Config, QueryBy, Token},
     embedded::{Embedded, Engine},
-    native::Api,
+    native::{Api, grpc_refusal, is_grpc},
     types::{Profile, Secret},
     upstream::{Upstream, UpstreamCatalog},
 };
@@ -53,7 +54,10 @@ struct Tandem {
 
 impl Tandem {
     async fn start(profile: Profile, query: QueryBy, directory: &std::path::Path) -> Self {
-        let back = Router::new().fallback_service(alone(profile, directory).await);
+        Self::over(profile, query, Router::new().fallback_service(alone(profile, directory).await)).await
+    }
+
+    async fn over(profile: Profile, query: QueryBy, back: Router) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let upstream = config::Upstream {
             api: Api::V3,
@@ -70,6 +74,29 @@ impl Tandem {
         let catalog = Arc::new(UpstreamCatalog::new(service.clone(), std::time::Duration::from_secs(10)));
         Self { front: V1ShimLayer::new(config).catalog(catalog).layer(service), task }
     }
+}
+
+/// The same store, but of `SHOW` it knows no more than 3 Core, and says so in 3 Core's words.
+async fn like_core(profile: Profile, directory: &std::path::Path) -> Router {
+    const OVER_HTTP: &str = "error in InfluxQL statement: parsing error: invalid SHOW statement, expected DATABASES at pos 5";
+    const OVER_FLIGHT: &str =
+        "Error while logically planning query: Error during planning: invalid SHOW statement, expected DATABASES at pos 5";
+    let store = alone(profile, directory).await;
+    Router::new().fallback_service(tower::service_fn(move |request: Request<axum::body::Body>| {
+        let store = store.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let text = String::from_utf8_lossy(&body);
+            if text.contains("SHOW SERIES") || text.contains("CARDINALITY") {
+                return Ok(match is_grpc(&head.headers) {
+                    true => grpc_refusal(&Error::invalid(OVER_FLIGHT)),
+                    false => Response::builder().status(400).body(Body::from(OVER_HTTP)).unwrap(),
+                });
+            }
+            store.oneshot(Request::from_parts(head, Body::from(body))).await
+        }
+    }))
 }
 
 impl Drop for Tandem {
@@ -272,4 +299,60 @@ async fn over_flight_too() {
 #[tokio::test]
 async fn over_flight_in_profile_v1_too() {
     compare(Profile::V1, QueryBy::Auto).await;
+}
+
+#[tokio::test]
+async fn what_a_server_lacks_is_made_up_for() {
+    for query in [QueryBy::Flight, QueryBy::Http] {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let alone = alone(Profile::V1, one.path()).await;
+        let tandem = Tandem::over(Profile::V1, query, like_core(Profile::V1, two.path()).await).await;
+        let writes = story().into_iter().filter(|(_, path, ..)| path.starts_with("/write?db=tele"));
+        let odd =
+            "odd\\ one\\,\\ two,a\\ tag=with\\ space\\,and\\=all v=1 1700000000000000000\nbare v=1,w=\"x\" 1700000000000000000";
+        for write in writes.chain([(Method::POST, "/write?db=tele".into(), "", odd)]) {
+            let (expected, got) = (ask(&alone, request(&write)).await, ask(&tandem.front, request(&write)).await);
+            assert_eq!(expected.status, got.status, "{write:?}");
+        }
+        let mut different = String::new();
+        for q in [
+            "SHOW SERIES",
+            "SHOW SERIES LIMIT 2 OFFSET 1",
+            "SHOW SERIES FROM cpu",
+            "SHOW SERIES FROM cpu, mem WHERE host = 'a'",
+            "SHOW SERIES FROM /^(c|m)/ WHERE host =~ /a|b/",
+            "SHOW SERIES WHERE host != ''",
+            "SHOW SERIES WHERE region = ''",
+            "SHOW SERIES WHERE host = 'nosuch'",
+            "SHOW SERIES FROM nosuch",
+            "SHOW SERIES FROM \"odd one, two\"",
+            "SHOW SERIES CARDINALITY",
+            "SHOW SERIES EXACT CARDINALITY",
+            "SHOW SERIES EXACT CARDINALITY FROM cpu",
+            "SHOW SERIES CARDINALITY FROM cpu WHERE host = 'a'",
+            "SHOW SERIES EXACT CARDINALITY WHERE time > 0",
+            "SHOW SERIES EXACT CARDINALITY OFFSET 1",
+            "SHOW MEASUREMENT CARDINALITY",
+            "SHOW MEASUREMENT EXACT CARDINALITY",
+            "SHOW MEASUREMENT EXACT CARDINALITY WHERE host = 'a'",
+            "SHOW MEASUREMENT CARDINALITY FROM /c.*/",
+            "SHOW TAG KEY CARDINALITY",
+            "SHOW TAG KEY EXACT CARDINALITY FROM cpu",
+            "SHOW TAG VALUES CARDINALITY WITH KEY = host",
+            "SHOW TAG VALUES EXACT CARDINALITY FROM cpu WITH KEY IN (host, region)",
+            "SHOW FIELD KEY CARDINALITY",
+            "SHOW FIELD KEY EXACT CARDINALITY FROM cpu",
+            "SHOW SERIES; SHOW SERIES EXACT CARDINALITY; SELECT usage FROM cpu LIMIT 1",
+            "SHOW SERIES ON late",
+            "SHOW SERIES ON nosuch",
+        ] {
+            let step = (Method::GET, self::query(q, &[]), "", "");
+            let expected = shown(&ask(&alone, request(&step)).await);
+            let got = shown(&ask(&tandem.front, request(&step)).await);
+            if got != expected {
+                different.push_str(&format!("{q}\n  one: {expected}\n  two: {got}\n"));
+            }
+        }
+        assert!(different.is_empty(), "{query:?}\n{different}");
+    }
 }
