@@ -182,6 +182,57 @@ def _():
         equal(json.load(answer)["results"][0]["series"][0]["values"], [[1, 1]])
 
 
+# === queries in InfluxQL, to the embedded store below ===
+
+
+@check("InfluxQL over Flight: what was written")
+def _():
+    with client() as it:
+        table = it.query('SELECT * FROM "types, v3\'s path"', language="influxql")
+        equal(table.column_names, ["iox::measurement", "time", "b", "f", "host name", "i", "s"])
+        rows = table.drop_columns("time").to_pydict()
+        equal(rows["iox::measurement"], ["types, v3's path"] * 2)
+        equal(table.column("time").cast(pa.int64()).to_pylist(), [NS, NS + 1])
+        equal((rows["b"], rows["f"], rows["i"]), ([True, None], [1.5, 2.0], [-(2**62), None]))
+        equal((rows["host name"], rows["s"]), (["a=b, c", "d"], ['say "hi" \\ ü', None]))
+        grouped = it.query('SELECT max(f) FROM "types, v3\'s path" GROUP BY "host name"', language="influxql")
+        equal(grouped.column("host name").to_pylist(), ["a=b, c", "d"])
+        assert b"iox::influxql::group_key::metadata" in grouped.schema.metadata, grouped.schema.metadata
+        bound = it.query("SELECT v FROM partial WHERE v > $v", language="influxql", query_parameters={"v": 1})
+        equal(bound.column("v").to_pylist(), [2, 3])
+        equal(it.query("SELECT v FROM nosuch", language="influxql").num_rows, 0)
+        listed = it.query("SHOW MEASUREMENTS", language="influxql")
+        assert "partial" in listed.column("name").to_pylist(), listed
+    with client(TLS_URL, ssl_ca_cert=CA) as it:
+        equal(it.query("SELECT v FROM secure", language="influxql").column("v").to_pylist(), [1])
+
+
+@check("InfluxQL over Flight: ten thousand rows, asynchronously and in chunks")
+def _():
+    with client(options={"use_v2_api": False}) as it:
+        it.write("\n".join(f"many v={n}i {n}" for n in range(10_000)))
+        table = asyncio.run(it.query_async("SELECT v FROM many", language="influxql"))
+        equal(table.column("v").to_pylist(), list(range(10_000)))
+        chunks = it.query("SELECT v FROM many", language="influxql", mode="chunk")
+        equal(sum((chunk.data.column("v").to_pylist() for chunk in chunks), []), list(range(10_000)))
+
+
+@check("InfluxQL over Flight: what is wrong is said, and nobody reads what he may not")
+def _():
+    for token, query, database, words in (
+        (TOKEN, "SELECT FROM", DB, "error parsing query: found FROM"),
+        (TOKEN, "SELECT v FROM m", "nosuch", "nosuch"),
+        (TOKEN, "DROP MEASUREMENT partial", DB, "DROP"),
+        (READER, "SELECT v FROM partial", DB, "reader"),
+        ("wrong", "SELECT v FROM partial", DB, "authorization failed"),
+    ):
+        with client(token=token, database=database) as it:
+            raises(InfluxDB3ClientQueryError, lambda: it.query(query, language="influxql"), words)
+    with client() as it:
+        raises(InfluxDB3ClientQueryError, lambda: it.query("SELECT v FROM partial"), "sql")
+    equal(v1("SELECT count(v) FROM partial"), [(["time", "count"], [[0, 3]])])
+
+
 # === queries, to a Flight server ===
 
 
@@ -303,9 +354,9 @@ def _():
         {"database": "d", "sql_query": "types -- é", "query_type": "sql", "params": {"room": "kitchen", "n": 7, "none": None}},
     )
     equal((headers["x-custom"], headers["x-binary-bin"]), (["kept"], [b"\x00\xff"]))
-    local.query("types", language="influxql", database="other")
+    local.query("SELECT f /* é */ FROM home", language="influxql", database="other")
     ticket, _ = server.seen[-1]
-    equal((ticket["query_type"], ticket["database"]), ("influxql", "other"))
+    equal(ticket, {"database": "other", "sql_query": "SELECT f /* é */ FROM home", "query_type": "influxql"})
 
 
 @check("the server gets its own token, in mode passthrough the client's")
@@ -320,11 +371,19 @@ def _():
 @check("a token that nobody knows, and one that may not, don't reach the server")
 def _():
     before = len(server.seen)
-    for token, kind in (("wrong", flight.FlightUnauthenticatedError), (READER, flight.FlightUnauthorizedError)):
+    for token, options, kind, words in (
+        ("wrong", {}, flight.FlightUnauthenticatedError, "authorization failed"),
+        # Who knows what SQL reads: it needs all access.
+        (READER, {}, flight.FlightUnauthorizedError, "reader"),
+        (READER, {"language": "influxql", "database": "other"}, flight.FlightUnauthorizedError, "reader"),
+        (TOKEN, {"language": "influxql", "query": "DROP MEASUREMENT m"}, pa.ArrowInvalid, "DROP"),
+    ):
         with client(shims["local"].url, token=token, database="d") as it:
-            error = raises(InfluxDB3ClientQueryError, lambda: it.query("types"))
+            error = raises(InfluxDB3ClientQueryError, lambda: it.query(**{"query": "SELECT f FROM home", **options}), words)
             assert isinstance(error.__context__, kind), repr(error.__context__)
     equal(len(server.seen), before)
+    with client(shims["local"].url, token=READER, database="d") as it:
+        assert it.query("SELECT f FROM home", language="influxql").equals(server.types)
 
 
 @check("the server's own errors arrive with their words and codes")
@@ -442,7 +501,7 @@ def _():
     global server
     port = server.port
     server.shutdown()
-    error = raises(InfluxDB3ClientQueryError, lambda: local.query("types"))
+    error = raises(InfluxDB3ClientQueryError, lambda: local.query("types"), "upstream can't be reached")
     assert isinstance(error.__context__, flight.FlightUnavailableError), repr(error.__context__)
     server = Server(port)
     wait_for(lambda: listens(port), "the server comes back")

@@ -78,6 +78,8 @@ TOML
     if [[ -n ${UPSTREAM_URL:-} ]]; then
       printf '\n[backend]\nkind = "upstream"\n'
       printf '\n[upstream]\napi = "v3"\nurl = "%s"\ntoken = "%s"\n' "$UPSTREAM_URL" "$V1_BACKEND_TOKEN"
+      # Queries go over Flight where there is one, under one of the profiles over HTTP.
+      [[ $profile == serverless ]] && printf 'query = "http"\n'
     else
       printf '\n[backend]\nkind = "embedded"\n\n[embedded]\ndata_dir = "%s"\n' "$dir/data"
     fi
