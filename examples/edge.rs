@@ -70,6 +70,8 @@ default = true
 kind = "upstream"
 [upstream]
 api = "v3"
+# The stand-in of this example speaks HTTP alone; a real server is asked over Arrow Flight.
+query = "http"
 url = "UPSTREAM"
 token = "server-token"
 "#;

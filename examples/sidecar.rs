@@ -47,7 +47,8 @@ async fn main() -> Result<(), BoxError> {
 
 /// The shim in front of the server at `url`. Clients' credentials go on to it as they are: it decides.
 pub(crate) fn app(url: &Uri) -> Result<Router, BoxError> {
-    let text = format!("[backend]\nkind = \"upstream\"\n[upstream]\napi = \"v3\"\nurl = \"{url}\"\n");
+    // The stand-in speaks HTTP alone; a real server is asked over Arrow Flight, without `query`.
+    let text = format!("[backend]\nkind = \"upstream\"\n[upstream]\napi = \"v3\"\nquery = \"http\"\nurl = \"{url}\"\n");
     let config = config::parse(&text, config::Surroundings::real())?.config;
     let Backend::Upstream(settings) = &config.backend else { return Err("no upstream".into()) };
     let upstream = Upstream::new(settings)?;
