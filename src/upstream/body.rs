@@ -12,11 +12,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep};
 
-use super::failure::{Failure, within_answer};
+use super::{
+    failure::{Failure, within_answer},
+    pool::Reply,
+};
 use crate::{body::Body, error::Error, types::BoxError};
 
 // === sending ===
@@ -258,7 +260,7 @@ impl Drop for Upload {
 
 /// A reply body that ends with an [`Error`] when it breaks off, stalls, or takes too long as a whole.
 pub(super) struct Download<G> {
-    body: Incoming,
+    body: Reply,
     patience: Duration,
     end: Option<Instant>,
     /// Made at the first wait and then reused: most replies are there at once.
@@ -270,7 +272,7 @@ pub(super) struct Download<G> {
 }
 
 impl<G> Download<G> {
-    pub(super) fn new(body: Incoming, patience: Duration, end: Option<Instant>, guard: G) -> Self {
+    pub(super) fn new(body: Reply, patience: Duration, end: Option<Instant>, guard: G) -> Self {
         Self { body, patience, end, alarm: None, armed: false, failed: false, _guard: guard }
     }
 

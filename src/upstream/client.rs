@@ -1,4 +1,4 @@
-//! The pooled client: connections, TLS, timeouts of connecting.
+//! The client for TLS and for HTTP/2: connections, timeouts of connecting. Plain HTTP/1.1 is [`pool`](super::pool)'s.
 
 use std::{
     future::poll_fn,
@@ -35,27 +35,20 @@ pub(super) struct Clients {
 }
 
 /// Idle connections kept for one upstream: as many as a busy edge needs at once, no more than a small server bears.
-const IDLE_CONNECTIONS: usize = 128;
+pub(super) const IDLE_CONNECTIONS: usize = 128;
 /// Shorter than the 75 s or more of usual servers and proxies, so that we close first and a request rarely meets a closing connection.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Makes the clients. Without `tls` nobody is trusted: reading the system's roots costs time, and a container without any must still reach a plain
 /// upstream.
 pub(super) fn clients(tls: Option<ClientConfig>, connect_timeout: Duration) -> Result<Clients, Error> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_keepalive(Some(TCP_KEEPALIVE));
-    // Divided among the addresses of a name, so that one dead address leaves time for the others.
-    tcp.set_connect_timeout(Some(connect_timeout));
-
     let builder = HttpsConnectorBuilder::new();
     let builder = builder.with_tls_config(match tls {
         Some(config) => config,
         None => without_roots()?,
     });
-    let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(tcp);
+    let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(tcp(connect_timeout));
 
     let connector = Bounded { connector, timeout: connect_timeout };
     let mut builder = Pooled::builder(TokioExecutor::new());
@@ -66,6 +59,17 @@ pub(super) fn clients(tls: Option<ClientConfig>, connect_timeout: Duration) -> R
         .pool_max_idle_per_host(IDLE_CONNECTIONS);
     let http = builder.build(connector.clone());
     Ok(Clients { http, grpc: builder.http2_only(true).build(connector) })
+}
+
+/// Connects to an address or to one of those behind a name.
+pub(super) fn tcp(connect_timeout: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    // Divided among the addresses of a name, so that one dead address leaves time for the others.
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp
 }
 
 fn without_roots() -> Result<ClientConfig, Error> {

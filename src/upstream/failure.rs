@@ -135,6 +135,11 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
     std::iter::successors(Some(error), |&error| error.source())
 }
 
+/// An error with all its causes, for the log.
+pub(super) fn words<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + 'a {
+    Words(error)
+}
+
 /// An error with all its causes: the client's outermost one says no more than `client error (Connect)`.
 struct Words<'a>(&'a (dyn StdError + 'static));
 

@@ -28,6 +28,7 @@ mod delivery;
 mod failure;
 mod flavour;
 mod pieces;
+mod pool;
 mod request;
 mod service;
 mod spool;
@@ -35,5 +36,7 @@ mod tls;
 
 pub use catalog::UpstreamCatalog;
 pub use failure::Failure;
+#[cfg(feature = "server")]
+pub(crate) use pool::keep_to_this_thread;
 pub use service::Upstream;
 pub use spool::Spooled;

@@ -7,6 +7,7 @@ use http::{
     header::{self, HOST},
     uri::{Authority, PathAndQuery, Scheme},
 };
+use smallvec::SmallVec;
 
 use crate::{
     error::{Error, Kind},
@@ -93,7 +94,25 @@ impl Base {
     /// # Errors
     /// For `..` in front of a base path: it would lead out of the part of the server that was meant.
     pub(super) fn join(&self, uri: &Uri) -> Result<Uri, Error> {
-        let invalid = |_: http::Error| Error::invalid(format!("invalid path \"{}\"", uri.path()));
+        let path_and_query = self.path_and_query(uri)?;
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).map_err(|error| Error::invalid(format!("invalid path \"{}\": {error}", uri.path())))
+    }
+
+    /// Scheme and authority alone.
+    pub(super) fn root(&self) -> Result<Uri, Error> {
+        self.join(&Uri::from_static("/"))
+    }
+
+    /// The path and query of a request there.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub(super) fn path_and_query(&self, uri: &Uri) -> Result<PathAndQuery, Error> {
+        let invalid = |_: http::uri::InvalidUri| Error::invalid(format!("invalid path \"{}\"", uri.path()));
         let wanted = match uri.path_and_query().map(PathAndQuery::as_str) {
             // `OPTIONS *` is about the server as a whole.
             None | Some("*") => "/",
@@ -102,18 +121,11 @@ impl Base {
         if !self.path.is_empty() && uri.path().split('/').any(is_parent) {
             return Err(Error::new(Kind::NotFound, format!("path \"{}\" leads out of the upstream's", uri.path())));
         }
-        let path_and_query = match uri.path_and_query() {
-            Some(same) if self.path.is_empty() && same.as_str().starts_with('/') => same.clone(),
-            _ if wanted.starts_with('/') => {
-                PathAndQuery::try_from(format!("{}{wanted}", self.path)).map_err(|e| invalid(e.into()))?
-            }
-            _ => PathAndQuery::try_from(format!("{}/{wanted}", self.path)).map_err(|e| invalid(e.into()))?,
-        };
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path_and_query);
-        Uri::from_parts(parts).map_err(|e| invalid(e.into()))
+        match uri.path_and_query() {
+            Some(same) if self.path.is_empty() && same.as_str().starts_with('/') => Ok(same.clone()),
+            _ if wanted.starts_with('/') => PathAndQuery::try_from(format!("{}{wanted}", self.path)).map_err(invalid),
+            _ => PathAndQuery::try_from(format!("{}/{wanted}", self.path)).map_err(invalid),
+        }
     }
 }
 
@@ -139,7 +151,7 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in [
+    const OURS: [HeaderName; 8] = [
         header::CONNECTION,
         KEEP_ALIVE,
         PROXY_CONNECTION,
@@ -148,7 +160,10 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
         header::TE,
         header::TRANSFER_ENCODING,
         header::UPGRADE,
-    ] {
+    ];
+    // Mostly there are none, and looking at what is there costs less than asking for each.
+    let there: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| OURS.contains(name)).cloned().collect();
+    for name in there {
         headers.remove(name);
     }
 }

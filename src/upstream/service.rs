@@ -15,7 +15,6 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::AUTHORIZATION, request::Parts};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use rustls::ClientConfig;
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq as _;
@@ -33,6 +32,7 @@ use super::{
         random,
     },
     failure::{Failure, before_answer},
+    pool::{Pool, Reply},
     request::{Base, Purpose, authorization, prepare_headers, retry_after, strip_connection},
 };
 use crate::{
@@ -74,6 +74,8 @@ pub(super) struct Inner {
 /// One address.
 struct Endpoint {
     base: Base,
+    /// Where no TLS is spoken.
+    pool: Option<Pool>,
     open: AtomicUsize,
     healthy: AtomicBool,
     breaker: Breaker,
@@ -121,8 +123,11 @@ impl Upstream {
         let endpoints = std::iter::once(&config.url)
             .chain(&config.urls)
             .map(|url| {
+                let base = Base::new(url)?;
+                let pool = if base.is_https() { None } else { Some(Pool::new(base.root()?, config.connect_timeout)?) };
                 Ok(Endpoint {
-                    base: Base::new(url)?,
+                    base,
+                    pool,
                     open: AtomicUsize::new(0),
                     healthy: AtomicBool::new(true),
                     breaker: Breaker::new(config.breaker_failures),
@@ -355,20 +360,31 @@ impl Inner {
         parts: &Parts,
         source: &Source,
         patience: Duration,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Response<Reply>, Error> {
         // How the client spoke to us says nothing about the upstream's connection: the version is left to the pool.
         let mut request = Request::new(source.attempt());
         *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = endpoint.base.join(&parts.uri)?;
+        *request.uri_mut() = parts.uri.clone();
         *request.headers_mut() = parts.headers.clone();
-        let reply = if is_grpc(&parts.headers) {
+        patiently(pin!(self.exchange(endpoint, request)), source, patience).await
+    }
+
+    /// Sends a request there, once.
+    async fn exchange(&self, endpoint: &Endpoint, mut request: Request<Body>) -> Result<Response<Reply>, Error> {
+        let grpc = is_grpc(request.headers());
+        if let Some(pool) = endpoint.pool.as_ref().filter(|_| !grpc) {
+            *request.uri_mut() = endpoint.base.path_and_query(request.uri())?.into();
+            return pool.send(request).await;
+        }
+        *request.uri_mut() = endpoint.base.join(request.uri())?;
+        let reply = if grpc {
             // Of this connection, and so it did not come along; servers want to see it.
             request.headers_mut().insert(http::header::TE, HeaderValue::from_static("trailers"));
             self.clients.load().grpc.request(request)
         } else {
             self.clients.load().http.request(request)
         };
-        patiently(pin!(reply), source, patience).await
+        reply.await.map(|answer| answer.map(Reply::from)).map_err(|error| before_answer(&error))
     }
 
     /// The endpoint to ask next.
@@ -417,12 +433,11 @@ impl Inner {
         let healthy = async {
             let mut request = Request::new(Body::empty());
             *request.method_mut() = Method::GET;
-            *request.uri_mut() = endpoint.base.join(&Uri::from_static("/health")).ok()?;
+            *request.uri_mut() = Uri::from_static("/health");
             if let Some(value) = &*self.authorization.load() {
                 request.headers_mut().insert(AUTHORIZATION, HeaderValue::clone(value));
             }
-            let answer = self.clients.load().http.request(request);
-            let answer = tokio::time::timeout(self.times.connect, answer).await.ok()?.ok()?;
+            let answer = tokio::time::timeout(self.times.connect, self.exchange(endpoint, request)).await.ok()?.ok()?;
             (!answer.status().is_server_error()).then_some(())
         };
         let healthy = healthy.await.is_some();
@@ -441,7 +456,7 @@ impl Inner {
 
 impl Endpoint {
     /// Tells the breaker how it went.
-    fn note(&self, result: &Result<Response<Incoming>, Error>) -> Outcome {
+    fn note(&self, result: &Result<Response<Reply>, Error>) -> Outcome {
         let outcome = match result {
             Ok(answer) => Outcome::Answer(status(answer).as_u16(), retry_after(answer.headers())),
             Err(error) => Failure::of(error).map_or(Outcome::Client, Outcome::Failed),
@@ -461,7 +476,7 @@ impl Endpoint {
 }
 
 /// The status of an answer; of gRPC's, HTTP's equivalent of what it says.
-fn status(answer: &Response<Incoming>) -> StatusCode {
+fn status(answer: &Response<Reply>) -> StatusCode {
     match GrpcStatus::of(answer.headers()) {
         Some(status) if is_grpc(answer.headers()) => status.http(),
         _ => answer.status(),
@@ -512,23 +527,26 @@ impl Drop for Ticket {
     }
 }
 
-fn received(answer: Response<Incoming>, patience: Duration, end: Option<Instant>, ticket: Ticket) -> Response<Body> {
+fn received(answer: Response<Reply>, patience: Duration, end: Option<Instant>, ticket: Ticket) -> Response<Body> {
     let (mut parts, body) = answer.into_parts();
     strip_connection(&mut parts.headers);
     parts.version = http::Version::HTTP_11;
+    if http_body::Body::is_end_stream(&body) {
+        return Response::from_parts(parts, Body::empty());
+    }
     Response::from_parts(parts, Body::new(Download::new(body, patience, end, ticket)))
 }
 
 /// Waits for the answer as long as something moves: see [`Source::last`].
 async fn patiently<F, T>(mut reply: std::pin::Pin<&mut F>, source: &Source, patience: Duration) -> Result<T, Error>
 where
-    F: Future<Output = Result<T, hyper_util::client::legacy::Error>>,
+    F: Future<Output = Result<T, Error>>,
 {
     let begun = Instant::now();
     loop {
         let last = source.last().unwrap_or(begun);
         match tokio::time::timeout_at(last + patience, reply.as_mut()).await {
-            Ok(reply) => return reply.map_err(|error| before_answer(&error)),
+            Ok(reply) => return reply,
             Err(_) if source.last().is_some_and(|now| now > last) => {}
             Err(_) => return Err(Failure::Timeout.error(format_args!("no answer within {patience:?}"))),
         }
