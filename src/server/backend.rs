@@ -96,6 +96,15 @@ impl Backend {
         }
     }
 
+    /// Whether answers are computed here.
+    pub(super) fn is_embedded(&self) -> bool {
+        match self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded(_) => true,
+            Self::Upstream(_) | Self::Spooled(..) => false,
+        }
+    }
+
     /// After the last request: what is waiting is written.
     pub(super) async fn close(&self) {
         match self {

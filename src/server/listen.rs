@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, future::pending, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -26,8 +27,9 @@ use super::{
     socket::{Listener, Stream},
     stop,
     unreadable::Unreadable,
+    workers::Workers,
 };
-use crate::{body::Body, config::Server};
+use crate::{body::Body, config::Server, types::BoxFuture};
 
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS: u32 = 128;
@@ -38,6 +40,7 @@ pub(super) async fn serve<S>(
     room: Arc<Semaphore>,
     tls: Option<Arc<ServerConfig>>,
     front: Front<S>,
+    workers: Option<Arc<Workers>>,
     mut shutdown: watch::Receiver<bool>,
 ) -> bool
 where
@@ -55,7 +58,7 @@ where
             Some(_) = connections.join_next() => {}
             (stream, peer, permit) = accept(&listener, &room) => {
                 let (front, tls, shutdown) = (front.clone(), tls.clone(), stopped.clone());
-                connections.spawn(async move {
+                let serve = async move |stream: Stream| {
                     front.metrics().connection(1.0);
                     match stream {
                         Stream::Tcp(stream) => greet(stream, peer, tls, &front, shutdown).await,
@@ -63,7 +66,22 @@ where
                     }
                     front.metrics().connection(-1.0);
                     drop(permit);
-                });
+                };
+                match workers.as_ref().and_then(|workers| workers.choose()) {
+                    None => connections.spawn(serve(stream)),
+                    Some((handle, place)) => {
+                        // It belongs to the runtime that has accepted it.
+                        let Ok(stream) = stream.into_std() else { continue };
+                        let serve = async move {
+                            // An error is the system's: there is nothing left that anybody could be told through.
+                            if let Ok(stream) = stream.into_tokio() {
+                                serve(stream).await;
+                            }
+                            drop(place);
+                        };
+                        connections.spawn_on(serve, handle)
+                    }
+                };
             }
         }
     }
@@ -121,9 +139,9 @@ where
     let activity = Arc::new(Activity::new(config));
     let service = hyper::service::service_fn({
         let activity = Arc::clone(&activity);
-        let front = front.clone();
+        let front = Arc::new(front.clone());
         move |request: Request<Incoming>| {
-            let (front, busy) = (front.clone(), Busy::new(&activity));
+            let (front, busy) = (Arc::clone(&front), Busy::new(&activity));
             async move { Ok::<_, Infallible>(front.answer(peer, request, busy).await) }
         }
     });
@@ -134,35 +152,57 @@ where
     let builder = builder(config);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut closing = false;
-    let mut deadline = activity.deadline();
+    let look = async |deadline: Instant| {
+        sleep_until(deadline).await;
+        Event::Look
+    };
+    // Woken with every byte that moves, this looks at what hardly ever happens only when it has happened.
+    let mut events = FuturesUnordered::<BoxFuture<'_, Event>>::new();
+    events.push(Box::pin(async move {
+        stop(&mut shutdown).await;
+        Event::Stop
+    }));
+    events.push(Box::pin(look(activity.deadline())));
     loop {
         select! {
+            biased;
             result = connection.as_mut() => {
                 if let Err(error) = result {
                     tracing::debug!(%peer, error, "connection ended");
                 }
                 return;
             }
-            () = stop(&mut shutdown), if !closing => {
-                connection.as_mut().graceful_shutdown();
-                closing = true;
-            }
-            () = sleep_until(deadline) => {
-                deadline = activity.deadline();
-                if deadline > Instant::now() {
-                    continue;
+            Some(event) = events.next() => match event {
+                Event::Stop if closing => {}
+                Event::Stop => {
+                    connection.as_mut().graceful_shutdown();
+                    closing = true;
                 }
-                if closing {
-                    return;
+                Event::Look => {
+                    let mut deadline = activity.deadline();
+                    if deadline <= Instant::now() {
+                        if closing {
+                            return;
+                        }
+                        tracing::debug!(%peer, "nothing happens on this connection");
+                        connection.as_mut().graceful_shutdown();
+                        closing = true;
+                        // For the good-bye to be said.
+                        deadline = Instant::now() + Duration::from_secs(1);
+                    }
+                    events.push(Box::pin(look(deadline)));
                 }
-                tracing::debug!(%peer, "nothing happens on this connection");
-                connection.as_mut().graceful_shutdown();
-                closing = true;
-                // For the good-bye to be said.
-                deadline = Instant::now() + Duration::from_secs(1);
             }
         }
     }
+}
+
+/// What happens on a connection besides requests.
+enum Event {
+    /// The server ends.
+    Stop,
+    /// It may have been idle for too long.
+    Look,
 }
 
 fn builder(config: &Server) -> auto::Builder<TokioExecutor> {
@@ -170,8 +210,8 @@ fn builder(config: &Server) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // It runs from the end of the last answer on, so it is the time between requests too.
-        .header_read_timeout(config.header_timeout.max(config.idle_timeout))
+        // Whose header doesn't come has sent no request, and so is idle: no need for another timer with every request.
+        .header_read_timeout(None)
         .max_buf_size(config.max_header_bytes);
     builder
         .http2()

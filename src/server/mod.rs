@@ -3,6 +3,7 @@
 //! | topic | file |
 //! |---|---|
 //! | connections: limits, HTTP/1.1, h2, idleness, draining | `listen` |
+//! | the threads that serve them in front of an upstream | `workers` |
 //! | what happens on a connection; a client that stops reading | `activity`, `io` |
 //! | what is no request | `unreadable` |
 //! | TLS | `tls` |
@@ -31,6 +32,7 @@ mod socket;
 mod tls;
 mod token;
 mod unreadable;
+mod workers;
 
 use std::{
     fmt,
@@ -48,7 +50,7 @@ use tokio::{
 };
 use tower_layer::Layer;
 
-use self::{backend::Backend, front::Front, reload::Reload, socket::Listener};
+use self::{backend::Backend, front::Front, reload::Reload, socket::Listener, workers::Workers};
 use crate::{
     config::{self, Live, Loaded, Problem, Problems, Watch},
     stack::V1ShimLayer,
@@ -160,9 +162,17 @@ pub async fn run(path: Option<PathBuf>) -> Result<(), StartError> {
     let scraped = metrics_listener.map(|(listener, exporter)| tokio::spawn(metrics::serve(listener, exporter, stopped.clone())));
     // They share the connections that there may be.
     let room = Arc::new(Semaphore::new(server.max_connections));
+    let workers = if backend.is_embedded() {
+        None
+    } else {
+        Some(Arc::new(Workers::start().map_err(|error| StartError::about("can't start threads")(error.into()))?))
+    };
     let served: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::spawn(listen::serve(listener, Arc::clone(&room), tls.clone(), front.clone(), stopped.clone())))
+        .map(|listener| {
+            let (room, workers) = (Arc::clone(&room), workers.clone());
+            tokio::spawn(listen::serve(listener, room, tls.clone(), front.clone(), workers, stopped.clone()))
+        })
         .collect();
     drop(stopped);
 
