@@ -1,6 +1,6 @@
 //! Paths and parameters of native calls.
 
-use form_urlencoded::Serializer;
+use form_urlencoded::{Serializer, byte_serialize};
 use http::Uri;
 
 use super::{V2_QUERY, V2_WRITE, V3_QUERY_INFLUXQL, V3_WRITE};
@@ -52,9 +52,22 @@ pub fn v3_query_uri() -> Uri {
 fn uri(path: &str, pairs: &[(&str, &str)]) -> Uri {
     let mut text = String::with_capacity(128);
     text.push_str(path);
-    text.push('?');
-    let start = text.len();
-    Serializer::for_suffix(&mut text, start).extend_pairs(pairs.iter().filter(|(_, value)| !value.is_empty()));
+    let mut separator = '?';
+    for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        text.push(separator);
+        text.push_str(name);
+        text.push('=');
+        // Nearly all need no escaping, and this is done for every write.
+        if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'*')) {
+            text.push_str(value);
+        } else {
+            text.extend(byte_serialize(value.as_bytes()));
+        }
+        separator = '&';
+    }
+    if separator == '?' {
+        text.push('?');
+    }
     // Serialised parameters are ASCII that a URI may have; names are limited long before its 64 KiB are full.
     Uri::try_from(text).unwrap_or_default()
 }

@@ -79,23 +79,28 @@ where
             Ok(plan) => plan,
             Err(error) => return ParamsFuture::direct(ResponseFuture::refused(error)),
         };
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        match plan {
+        let form = match plan {
             Plan::Ready(call) => {
                 // Nobody asks for the body of a v1 query once its parameters are known.
                 let body = if matches!(call, Call::Query(_)) { Body::empty() } else { body };
                 head.extensions.insert(call);
-                ParamsFuture::direct(ResponseFuture::inner(inner.call(Request::from_parts(head, body))))
+                return ParamsFuture::direct(ResponseFuture::inner(self.inner.call(Request::from_parts(head, body))));
             }
-            Plan::Form(form) => ParamsFuture::collecting(async move {
+            Plan::Form(form) => Some(form),
+            Plan::Native => None,
+        };
+        // The one that is ready goes with the request; its clone waits for its own readiness.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        match form {
+            Some(form) => ParamsFuture::collecting(async move {
                 let bytes = collect(body, config.limits.query).await?;
                 let call = from_form(&head, form, bytes, &config).await?;
                 drop(config);
                 head.extensions.insert(call);
                 inner.call(Request::from_parts(head, Body::empty())).await.map_err(Into::into)
             }),
-            Plan::Native => ParamsFuture::collecting(async move {
+            None => ParamsFuture::collecting(async move {
                 let bytes = collect(body, config.limits.query).await?;
                 drop(config);
                 head.extensions.insert(Call::Native(from_body(head.uri.path(), &bytes)?));

@@ -7,6 +7,7 @@ use http::{
         TRANSFER_ENCODING, UPGRADE, USER_AGENT,
     },
 };
+use smallvec::SmallVec;
 
 use crate::{
     access::Identity,
@@ -51,14 +52,25 @@ pub(super) fn check_upgrade<B>(request: &Request<B>) -> Result<(), Error> {
 
 /// Removes what belongs to one connection.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in &named {
+            headers.remove(name);
+        }
+    }
+    remove_all(headers, |name| HOP_BY_HOP.contains(name));
+}
+
+/// Removes headers. Most have none of those that are not wanted, and looking at what is there costs less than asking for each.
+pub(super) fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let there: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in there {
         headers.remove(name);
     }
 }
@@ -66,10 +78,8 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Makes a client's headers those of a native call with the same body.
 pub(super) fn make_native(headers: &mut HeaderMap, api: Api, identity: &Identity) {
     remove_hop_by_hop(headers);
-    for name in [HOST, EXPECT, CONTENT_LENGTH] {
-        // The host is the service's own, and the body knows its length itself.
-        headers.remove(name);
-    }
+    // The host is the service's own, and the body knows its length itself.
+    remove_all(headers, |name| [HOST, EXPECT, CONTENT_LENGTH].contains(name));
     authorize(headers, api, identity);
 }
 

@@ -57,9 +57,7 @@ pub(super) async fn prepare(
     };
     headers::make_native(&mut parts.headers, api, identity);
     // The reply is read here: an error that is compressed because the client can unpack it would be noise.
-    for name in [ACCEPT, ACCEPT_ENCODING] {
-        parts.headers.remove(name);
-    }
+    headers::remove_all(&mut parts.headers, |name| [ACCEPT, ACCEPT_ENCODING].contains(name));
     parts.method = Method::POST;
     parts.uri = uri(api, config, bucket, write.precision);
     Ok(Some(Request::from_parts(parts, body)))

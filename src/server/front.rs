@@ -3,18 +3,20 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     net::SocketAddr,
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Poll, ready},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::PathAndQuery};
 use tower_service::Service;
 
 use super::{
@@ -34,12 +36,19 @@ const BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
 const ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The outermost service; one for all connections.
-#[derive(Clone, Debug)]
+/// The outermost service; each connection has a clone of its own.
+#[derive(Debug)]
 pub(super) struct Front<S> {
-    inner: S,
+    /// A clone for each request would touch what all threads share a dozen times. Locked while a call is made, not while it is answered.
+    inner: Mutex<S>,
     live: Live,
     shared: Arc<Shared>,
+}
+
+impl<S: Clone> Clone for Front<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Mutex::new(self.lock().clone()), live: self.live.clone(), shared: Arc::clone(&self.shared) }
+    }
 }
 
 #[derive(Debug)]
@@ -51,7 +60,13 @@ struct Shared {
 
 impl<S> Front<S> {
     pub(super) fn new(inner: S, live: Live, metrics: Metrics) -> Self {
-        Self { inner, live, shared: Arc::new(Shared { ids: RequestIds::new(), metrics, draining: AtomicBool::new(false) }) }
+        let shared = Arc::new(Shared { ids: RequestIds::new(), metrics, draining: AtomicBool::new(false) });
+        Self { inner: Mutex::new(inner), live, shared }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, S> {
+        // Whatever panicked was about one request.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn live(&self) -> &Live {
@@ -108,8 +123,7 @@ where
         let takes_gzip = config.server.compress && gzip::takes_gzip(request.headers());
         let (method, seen, received) = (request.method().clone(), Seen::default(), Arc::new(AtomicU64::new(0)));
         let kind = CallKind::of(&method, request.uri().path());
-        // Without the query string: it may hold a password.
-        let path = request.uri().path().to_owned();
+        let path = request.uri().path_and_query().cloned();
         self.shared.metrics.request_begun();
 
         // Reading from somebody who waits for our `100 Continue` would ask for what we don't want.
@@ -181,13 +195,14 @@ where
         // The service below logs it under the same id.
         request.headers_mut().insert(X_REQUEST_ID.clone(), id.clone());
         request.extensions_mut().insert(seen.clone());
-        let mut inner = self.inner.clone();
+        let mut request = Some(request);
         let answer = AssertUnwindSafe(async move {
-            let ready = std::future::poll_fn(|cx| inner.poll_ready(cx)).await;
-            match ready {
-                Ok(()) => inner.call(request).await,
-                Err(never) => Err(never),
-            }
+            let called = poll_fn(|cx| {
+                let mut inner = self.lock();
+                let Ok(()) = ready!(inner.poll_ready(cx));
+                Poll::Ready(inner.call(request.take().unwrap_or_default()))
+            });
+            called.await.await
         });
         match answer.catch_unwind().await {
             Ok(Ok(response)) => response,
@@ -231,7 +246,10 @@ fn ignore_h2c(headers: &mut HeaderMap) {
 /// Headers of every answer.
 fn decorate(headers: &mut HeaderMap, config: &Config, id: &HeaderValue, origin: Option<&HeaderValue>) {
     for (name, value) in [(VERSION, &config.compat.version), (BUILD, &config.compat.build)] {
-        if let Ok(value) = HeaderValue::from_str(value) {
+        // Most answers have them already.
+        if headers.get(&name).is_none_or(|said| said != &**value)
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
             headers.insert(name, value);
         }
     }
@@ -279,7 +297,7 @@ pub(super) struct Ending<G> {
     started: Instant,
     peer: SocketAddr,
     method: Method,
-    path: String,
+    path: Option<PathAndQuery>,
     kind: CallKind,
     status: StatusCode,
     id: HeaderValue,
@@ -300,7 +318,8 @@ impl<G: Send + 'static> End for Ending<G> {
                     $level,
                     peer = %self.peer,
                     method = %self.method,
-                    path = self.path,
+                    // Without the query string: it may hold a password.
+                    path = self.path.as_ref().map_or("", PathAndQuery::path),
                     status = self.status.as_u16(),
                     ms = took.as_secs_f64() * 1e3,
                     bytes_in = received,

@@ -59,7 +59,12 @@ impl<I: AsyncWrite> AsyncWrite for Patient<I> {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.project();
-        or_lose_patience(this.io.poll_write_vectored(cx, parts), this.waiting, *this.patience, cx)
+        let written = match parts {
+            // What most answers are; the system does less for it.
+            [whole] => this.io.poll_write(cx, whole),
+            parts => this.io.poll_write_vectored(cx, parts),
+        };
+        or_lose_patience(written, this.waiting, *this.patience, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

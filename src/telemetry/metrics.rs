@@ -1,9 +1,13 @@
 //! Prometheus metrics, as typed handles: names and labels stand here and nowhere else.
 
-use std::time::Duration;
+use std::{
+    array,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 use crate::native;
@@ -22,6 +26,9 @@ pub enum CallKind {
     /// Everything else.
     Other,
 }
+
+/// How many kinds there are.
+const CALLS: usize = 5;
 
 impl CallKind {
     /// By method and path; trailing slashes don't count.
@@ -58,6 +65,15 @@ pub struct Metrics {
     requests_open: Gauge,
     received: Counter,
     reloads: [Counter; 2],
+    calls: Arc<[Handles; CALLS]>,
+}
+
+/// Handles that are looked up when they are first needed, so that nothing is shown that never happened.
+#[derive(Debug, Default)]
+struct Handles {
+    took: OnceLock<Histogram>,
+    /// Of writes that went well: of everything else there is less.
+    written: OnceLock<Counter>,
 }
 
 /// Shows what was counted.
@@ -107,6 +123,7 @@ impl Metrics {
             requests_open: gauge!("v1shim_requests_open"),
             received: counter!("v1shim_write_bytes_total"),
             reloads: [reloads("failed"), reloads("succeeded")],
+            calls: Arc::new(array::from_fn(|_| Handles::default())),
         }
     }
 
@@ -123,8 +140,21 @@ impl Metrics {
     /// A request has been answered, or its client has gone.
     pub fn request_done(&self, call: CallKind, status: StatusCode, took: Duration, received: u64) {
         self.requests_open.decrement(1.0);
-        counter!("v1shim_requests_total", "call" => call.name(), "status" => status.as_str().to_owned()).increment(1);
-        histogram!("v1shim_request_duration_seconds", "call" => call.name()).record(took);
+        let count = || counter!("v1shim_requests_total", "call" => call.name(), "status" => status.as_str().to_owned());
+        let histogram = || histogram!("v1shim_request_duration_seconds", "call" => call.name());
+        match self.calls.get(call as usize) {
+            Some(handles) => {
+                match status {
+                    StatusCode::NO_CONTENT => handles.written.get_or_init(count).increment(1),
+                    _ => count().increment(1),
+                }
+                handles.took.get_or_init(histogram).record(took);
+            }
+            None => {
+                count().increment(1);
+                histogram().record(took);
+            }
+        }
         if call == CallKind::Write {
             self.received.increment(received);
         }
