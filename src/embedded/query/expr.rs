@@ -76,6 +76,23 @@ impl Expr {
         }
     }
 
+    /// The same expression over other slots.
+    pub(super) fn renumbered(&self, number: &impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::Slot(slot) => Self::Slot(number(*slot)),
+            Self::Literal(_) => self.clone(),
+            Self::Cast(expr, kind) => Self::Cast(Box::new(expr.renumbered(number)), *kind),
+            Self::NonEmpty(text) => Self::NonEmpty(Box::new(text.renumbered(number))),
+            Self::Match { text, regex, negated } => {
+                Self::Match { text: Box::new(text.renumbered(number)), regex: Arc::clone(regex), negated: *negated }
+            }
+            Self::Math(math, args) => Self::Math(*math, args.iter().map(|arg| arg.renumbered(number)).collect()),
+            Self::Binary(op, left, right) => {
+                Self::Binary(*op, Box::new(left.renumbered(number)), Box::new(right.renumbered(number)))
+            }
+        }
+    }
+
     /// The same expression with the values of some slots known, and what can be computed then computed.
     pub(super) fn bind(&self, known: &impl Fn(usize) -> Option<Scalar>) -> Self {
         let bound = match self {

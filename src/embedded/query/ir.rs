@@ -78,13 +78,29 @@ impl Select {
 
     /// Groups by these tags too: what a query groups by, its subqueries do.
     pub(super) fn group_by_too(&mut self, dimensions: &[Box<str>]) {
-        let all: std::collections::BTreeSet<Box<str>> = self.dimensions.iter().chain(dimensions).cloned().collect();
-        self.dimensions = all.into_iter().collect();
+        self.carry(dimensions);
+        self.limit_by(dimensions);
+    }
+
+    fn limit_by(&mut self, dimensions: &[Box<str>]) {
         self.limited_by = dimensions.to_vec();
         for table in self.sources.iter_mut().flat_map(|source| &mut source.tables) {
             if let Reader::Subquery(inner) = &mut table.reader {
-                inner.group_by_too(dimensions);
-                table.schema = Arc::new(Schema { tags: inner.dimensions.clone(), fields: table.schema.fields.clone() });
+                inner.limit_by(dimensions);
+            }
+        }
+    }
+
+    /// Groups by these tags too, but rows aren't sorted by them.
+    pub(super) fn carry(&mut self, tags: &[Box<str>]) {
+        let all: std::collections::BTreeSet<Box<str>> = self.dimensions.iter().chain(tags).cloned().collect();
+        self.dimensions = all.into_iter().collect();
+        for table in self.sources.iter_mut().flat_map(|source| &mut source.tables) {
+            if let Reader::Subquery(inner) = &mut table.reader {
+                inner.carry(tags);
+                let (before, after) = (Arc::clone(&table.schema), inner.dimensions.clone());
+                table.schema = Arc::new(Schema { tags: after.clone(), fields: before.fields.clone() });
+                table.move_tags(&|place| after.iter().position(|tag| *tag == before.tags[place]));
             }
             let tags = &table.schema.tags;
             table.dimensions = self.dimensions.iter().map(|dimension| tags.iter().position(|tag| tag == dimension)).collect();
@@ -120,8 +136,25 @@ pub(super) struct Table {
     pub(super) places: Vec<Place>,
     /// Position of each dimension among the tags.
     pub(super) dimensions: Vec<Option<usize>>,
+    /// The same of the tags that `top` and `bottom` tell points apart by, sorted by their names.
+    pub(super) by: Vec<Option<usize>>,
     /// `WHERE` without time. Slots: `fields`, then the schema's tags.
     pub(super) condition: Option<Arc<Expr>>,
+}
+
+impl Table {
+    /// Tags have other places.
+    fn move_tags(&mut self, to: &impl Fn(usize) -> Option<usize>) {
+        for place in &mut self.places {
+            if let Place::Tag(tag) = place {
+                *place = to(*tag).map_or(Place::Nowhere, Place::Tag);
+            }
+        }
+        self.by = self.by.iter().map(|place| place.and_then(to)).collect();
+        let fields = self.fields.len();
+        let moved = |slot: usize| slot.checked_sub(fields).and_then(to).map_or(slot, |tag| fields + tag);
+        self.condition = self.condition.as_ref().map(|condition| Arc::new(condition.renumbered(&moved)));
+    }
 }
 
 /// Where a table's points come from.

@@ -105,7 +105,7 @@ impl Points {
 
 /// Puts together what several sources gave, window by window: what a source has in one window follows each other. Sources whose next
 /// windows are the same come in the sequence of 1.x's heap.
-fn by_window(mut sources: Vec<Sequence>, select: &Select) -> Sequence {
+pub(super) fn by_window(mut sources: Vec<Sequence>, select: &Select) -> Sequence {
     if sources.len() <= 1 {
         return sources.pop().unwrap_or_default();
     }

@@ -11,7 +11,7 @@ use super::{
     condition,
     context::Context,
     describe, fields,
-    ir::{Fill, Place, Reader, Ref, Select, Source, Table, closed},
+    ir::{Fill, Function, Place, Reader, Select, Source, Table, closed},
     pattern, rows,
     time_range::{self, Clock, TimeRange},
     value::{Scalar, Type},
@@ -182,7 +182,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     for (name, tables) in readers {
         let tables = tables
             .into_iter()
-            .map(|(reader, schema)| table(reader, schema, &name, &catalog, &fields.refs, &dimensions, condition.as_ref()))
+            .map(|(reader, schema)| table(reader, schema, &name, &catalog, &fields, &dimensions, condition.as_ref()))
             .collect::<Result<Vec<_>, Error>>()?;
         sources.push(Source { name, tables });
     }
@@ -326,12 +326,17 @@ fn table(
     mut schema: Arc<Schema>,
     name: &str,
     catalog: &Catalog,
-    refs: &[Ref],
+    resolved: &fields::Fields,
     dimensions: &[Box<str>],
     condition: Option<&ast::Expr>,
 ) -> Result<Table, Error> {
+    let by = told_apart_by(resolved);
+    // What is carried only to tell points apart isn't shown.
+    let mut hidden: Vec<&str> = Vec::new();
     if let Reader::Subquery(inner) = &mut reader {
         inner.group_by_too(dimensions);
+        hidden.extend(by.iter().map(|tag| &**tag).filter(|tag| !inner.dimensions.iter().any(|known| **known == **tag)));
+        inner.carry(&by);
         schema = Arc::new(output_schema(inner));
     }
     let tag = |name: &str| schema.tags.iter().position(|tag| **tag == *name);
@@ -345,9 +350,11 @@ fn table(
             fields.len() - 1
         }))
     };
-    let places = refs
+    let places = resolved
+        .refs
         .iter()
         .map(|reference| match reference.kind {
+            Type::Tag if hidden.contains(&&*reference.name) => Place::Nowhere,
             Type::Tag => tag(&reference.name).map_or(Place::Nowhere, Place::Tag),
             Type::Unknown => Place::Nowhere,
             _ => field(&reference.name).map_or(Place::Nowhere, Place::Field),
@@ -376,11 +383,23 @@ fn table(
     Ok(Table {
         places,
         dimensions: dimensions.iter().map(|dimension| tag(dimension)).collect(),
+        by: by.iter().map(|name| tag(name)).collect(),
         condition,
         fields,
         reader,
         schema,
     })
+}
+
+/// Names of the tags that `top` and `bottom` tell points apart by, sorted.
+fn told_apart_by(resolved: &fields::Fields) -> Vec<Box<str>> {
+    let mut names = BTreeSet::new();
+    for call in &resolved.calls {
+        if let Function::Extremes { by: Some(by), .. } = &call.function {
+            names.extend(by.iter().map(|slot| resolved.refs[*slot].name.clone()));
+        }
+    }
+    names.into_iter().collect()
 }
 
 /// What a subquery gives, as the columns of a measurement.

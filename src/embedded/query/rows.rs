@@ -177,7 +177,8 @@ pub(super) fn scan(
     let tables = match &table.reader {
         Reader::Tables(tables) => tables,
         Reader::Subquery(inner) => {
-            for piece in subquery::run(&inner.within(wanted.time), &table.fields, &table.dimensions, budget)? {
+            let apart: Vec<Option<usize>> = table.dimensions.iter().chain(&table.by).copied().collect();
+            for piece in subquery::run(&inner.within(wanted.time), &table.fields, &apart, budget)? {
                 budget.check()?;
                 if let Some(rows) = rows_of_subquery(piece, select, table)
                     && !each(rows)?

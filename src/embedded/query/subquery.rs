@@ -28,7 +28,7 @@ pub(super) struct Piece {
 }
 
 /// Runs a subquery. Its rows come in its own order, which is 1.x's: nothing sorts them again. What it takes of the memory stays taken
-/// until the query is done. `dimensions` are the tags that the query around it groups by, by their places.
+/// until the query is done. `dimensions` are the places of the tags that are the same in all rows of a piece.
 pub(super) fn run(
     inner: &Select,
     fields: &[Box<str>],

@@ -42,36 +42,38 @@ impl Wanted {
 }
 
 impl Wanted {
-    /// The first of the rows, in an order in which equal ones stand as in 1.x: those of a binary heap with the last row on top, to which
-    /// rows are added as they come.
+    /// The first of the rows, in an order in which equal ones stand as in 1.x.
     fn choose<K: Number>(&self, rows: impl Iterator<Item = Row<K>>) -> Vec<Row<K>> {
         let after = |a: &Row<K>, b: &Row<K>| self.order::<K>((&a.value, a.time), (&b.value, b.time)) == Ordering::Greater;
         let mut heap: Vec<Row<K>> = Vec::new();
-        for row in rows {
-            if heap.len() < self.count {
-                heap.push(row);
-                let mut child = heap.len() - 1;
-                while child > 0 && after(&heap[child], &heap[(child - 1) / 2]) {
-                    heap.swap(child, (child - 1) / 2);
-                    child = (child - 1) / 2;
-                }
-            } else if heap.first().is_some_and(|last| after(last, &row)) {
-                heap[0] = row;
-                let mut parent = 0;
-                loop {
-                    let mut child = 2 * parent + 1;
-                    if child + 1 < heap.len() && after(&heap[child + 1], &heap[child]) {
-                        child += 1;
-                    }
-                    if child >= heap.len() || !after(&heap[child], &heap[parent]) {
-                        break;
-                    }
-                    heap.swap(child, parent);
-                    parent = child;
-                }
-            }
-        }
+        rows.for_each(|row| insert(&mut heap, row, self.count, after));
         heap
+    }
+}
+
+/// Adds an item to the first `count`, which are a binary heap with the last one on top, as in 1.x: equal ones then stand as there.
+pub(in crate::embedded::query) fn insert<T>(heap: &mut Vec<T>, item: T, count: usize, after: impl Fn(&T, &T) -> bool) {
+    if heap.len() < count {
+        heap.push(item);
+        let mut child = heap.len() - 1;
+        while child > 0 && after(&heap[child], &heap[(child - 1) / 2]) {
+            heap.swap(child, (child - 1) / 2);
+            child = (child - 1) / 2;
+        }
+    } else if heap.first().is_some_and(|last| after(last, &item)) {
+        heap[0] = item;
+        let mut parent = 0;
+        loop {
+            let mut child = 2 * parent + 1;
+            if child + 1 < heap.len() && after(&heap[child + 1], &heap[child]) {
+                child += 1;
+            }
+            if child >= heap.len() || !after(&heap[child], &heap[parent]) {
+                break;
+            }
+            heap.swap(child, parent);
+            parent = child;
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod sample;
 
 use arrow_array::{Array, ArrayRef};
 
+pub(super) use self::extremes::insert;
+
 use super::{
     context::Budget,
     ir::Function,

@@ -5,6 +5,7 @@
 
 mod grouping;
 mod join;
+mod selectors;
 mod sequence;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 use arrow_array::Array;
 
 pub(super) use self::sequence::Sequence;
-use self::{grouping::Grouping, sequence::Windows};
+use self::{grouping::Grouping, selectors::Selector, sequence::Windows};
 use super::{
     aggregate::{self, Fold, Input},
     context::Budget,
@@ -33,14 +34,14 @@ use crate::error::Error;
 /// A call on its way: what its innermost function works with, and the times that it wants.
 struct Running<'a> {
     call: &'a Call,
-    leaf: Leaf,
+    leaf: Leaf<'a>,
     time: (i64, i64),
     /// Windows that were complete before earlier ones came again, by outer group.
     complete: Vec<(usize, Windows)>,
 }
 
 /// What points are collected in.
-enum Leaf {
+enum Leaf<'a> {
     /// Nowhere: 1.x has no such function for the type.
     Nothing,
     Fold(Box<dyn Fold>),
@@ -48,10 +49,20 @@ enum Leaf {
     Points(Points),
     /// The first or last of each series.
     Edges(Edges),
+    /// A selector that shows rows.
+    Selector(Selector<'a>),
 }
 
 /// Runs it over one measurement.
 pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<(), Error> {
+    if !run_as(select, source, true, budget, output)? {
+        run_as(select, source, false, budget, output)?;
+    }
+    Ok(())
+}
+
+/// Runs it; `false` when `exact`, of rows with equal values the one that 1.x shows, takes too much memory.
+fn run_as(select: &Select, source: &Source, exact: bool, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<bool, Error> {
     let aux = if select.is_selector() { select.aux() } else { Vec::new() };
     let stored = source.tables.iter().all(|table| matches!(table.reader, Reader::Tables(_)));
     let mut running: Vec<Running<'_>> = select
@@ -59,13 +70,17 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
         .iter()
         .map(|call| {
             let innermost = leaf(call);
+            let told_apart = matches!(innermost.function, Function::Extremes { by: Some(_), .. });
             let leaf = match innermost.function {
                 Function::Points | Function::Integral { .. } => Leaf::Points(Points::default()),
                 Function::First | Function::Last if select.windows.is_none() && stored && !select.mixes_groups() => {
                     Leaf::Edges(Edges::new(innermost.function == Function::First, &aux, select))
                 }
-                _ => aggregate::fold(&innermost.function, innermost.input, &aux, select.ascending)
-                    .map_or(Leaf::Nothing, Leaf::Fold),
+                _ => match Selector::new(innermost, select, &aux, budget.share()).filter(|_| exact && (stored || told_apart)) {
+                    Some(selector) => Leaf::Selector(selector),
+                    None => aggregate::fold(&innermost.function, innermost.input, &aux, select.ascending)
+                        .map_or(Leaf::Nothing, Leaf::Fold),
+                },
             };
             Running { call, leaf, time: extended(call, select), complete: Vec::new() }
         })
@@ -96,17 +111,24 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
         for pass in passes {
             reading.windows.clear();
             let wanted = Wanted { time: pass, descending: false, selected_only: false, most: None, series: None };
-            rows::scan(select, table, &source.name, &wanted, budget, &mut |rows| {
+            let whole = rows::scan(select, table, &source.name, &wanted, budget, &mut |rows| {
                 if limited.as_ref().is_some_and(|limited| !limited.has(table, &rows.tags)) {
                     return Ok(true);
                 }
                 if subquery {
-                    reading.feed_rows(&rows, &mut running, pass, &mut grouping)?;
+                    reading.feed_rows(&rows, &mut running, pass, &mut grouping)
                 } else {
-                    reading.feed(&rows, &mut running, &mut partition, &mut grouping)?;
+                    reading.feed(&rows, &mut running, &mut partition, &mut grouping)
                 }
-                Ok(true)
             })?;
+            if !whole {
+                for running in &running {
+                    if let Leaf::Selector(selector) = &running.leaf {
+                        budget.give_back(selector.bytes());
+                    }
+                }
+                return Ok(false);
+            }
         }
         partition += 1;
     }
@@ -119,7 +141,7 @@ pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output:
         join::join(select, source, &keys, results?, &aux, output)?;
         budget.give_back(budget.used().saturating_sub(before));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A table that is read.
@@ -139,14 +161,14 @@ struct Reading<'a, 'b> {
 }
 
 impl Reading<'_, '_> {
-    /// Takes points of a series.
+    /// Takes points of a series; `false` when that takes too much memory.
     fn feed(
         &mut self,
         rows: &Rows,
         running: &mut [Running<'_>],
         partition: &mut usize,
         grouping: &mut Grouping<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         // Series come sorted: one that isn't behind the last one begins the next partition.
         if self.last.as_ref().is_some_and(|last| rows.tags < *last) {
             *partition += 1;
@@ -163,7 +185,7 @@ impl Reading<'_, '_> {
                 let before = |end: i64| times.partition_point(|time| *time < end);
                 before(running.time.0)..times.partition_point(|time| *time <= running.time.1)
             };
-            let fold = match &mut running.leaf {
+            match &mut running.leaf {
                 Leaf::Nothing => continue,
                 Leaf::Points(points) => {
                     points.add(place, rows, array, inside(), self.budget)?;
@@ -173,8 +195,8 @@ impl Reading<'_, '_> {
                     edges.add(place, rows, array, inside(), self.budget)?;
                     continue;
                 }
-                Leaf::Fold(fold) => fold,
-            };
+                Leaf::Fold(_) | Leaf::Selector(_) => {}
+            }
             let runs = runs.as_deref().unwrap_or(&whole);
             let trimmed;
             let runs = if running.time == self.time {
@@ -183,26 +205,34 @@ impl Reading<'_, '_> {
                 trimmed = trim(runs, &inside());
                 &trimmed
             };
-            update(&mut **fold, group, rows, array, runs, self.aux, self.budget)?;
+            match &mut running.leaf {
+                Leaf::Fold(fold) => update(&mut **fold, group, rows, array, runs, self.aux, self.budget)?,
+                Leaf::Selector(selector) => {
+                    if !selector.add((outer, group, place.1), self.table, rows, array, runs, self.budget)? {
+                        return Ok(false);
+                    }
+                }
+                _ => {}
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Takes rows of a subquery, whose windows may come again.
+    /// Takes rows of a subquery, whose windows may come again; `false` when that takes too much memory.
     fn feed_rows(
         &mut self,
         rows: &Rows,
         running: &mut [Running<'_>],
         pass: (i64, i64),
         grouping: &mut Grouping<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (group, outer) = grouping.of(&rows.tags, self.table);
         let times = rows.time.values();
         let runs = match &self.select.windows {
             Some(windows) => windows.runs_unsorted(times),
             None => vec![Run { start: self.select.time.0, rows: 0..times.len() }],
         };
-        let Some(first) = runs.first() else { return Ok(()) };
+        let Some(first) = runs.first() else { return Ok(true) };
         for (call, running) in running.iter_mut().enumerate().filter(|(_, running)| running.time == pass) {
             let array = match &rows.columns[running.call.slot()] {
                 Column::Field(array) => Arc::clone(array),
@@ -211,6 +241,11 @@ impl Reading<'_, '_> {
             };
             match &mut running.leaf {
                 Leaf::Nothing | Leaf::Edges(_) => {}
+                Leaf::Selector(selector) => {
+                    if !selector.add((outer, group, (self.number, 0)), self.table, rows, &array, &runs, self.budget)? {
+                        return Ok(false);
+                    }
+                }
                 Leaf::Points(points) => points.add((outer, (self.number, 0)), rows, &array, 0..times.len(), self.budget)?,
                 Leaf::Fold(fold) => {
                     let last = self.windows.entry((call, outer)).or_insert(first.start);
@@ -225,7 +260,7 @@ impl Reading<'_, '_> {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -344,6 +379,7 @@ fn points(
             let points: Vec<_> = edges.finish(outer, source).into_iter().collect();
             Leaves::Windows(vec![vec![(0, vec![(select.time.0, points)])]])
         }
+        Leaf::Selector(selector) => Leaves::Windows(vec![selector.finish(outer, members, select, source, grouping)]),
         Leaf::Fold(fold) => {
             let mut all: Vec<Windows> = Vec::new();
             let mut kept = Vec::new();

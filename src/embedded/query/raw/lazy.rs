@@ -444,15 +444,20 @@ impl Merge<'_, '_> {
         } else {
             rows
         };
-        if let Some(rows) = self.cut(number, rows, span)? {
-            let bytes = rows.bytes();
-            self.budget.take(bytes)?;
-            self.held += bytes;
-            let pieces = &mut self.series[number].pieces;
-            if span.descending { pieces.push_front(rows) } else { pieces.push_back(rows) }
-        }
-        if self.held > self.budget.share() && !span.stuck {
-            self.shorten(span)?;
+        // Not more at once than can be dropped again.
+        let (len, parts) = (rows.time.len(), rows.bytes().div_ceil(self.budget.share() / 4 + 1).max(1));
+        for from in (0..len).step_by(len.div_ceil(parts)) {
+            let part = rows.slice(from, len.div_ceil(parts).min(len - from));
+            if let Some(part) = self.cut(number, part, span)? {
+                let bytes = part.bytes();
+                self.budget.take(bytes)?;
+                self.held += bytes;
+                let pieces = &mut self.series[number].pieces;
+                if span.descending { pieces.push_front(part) } else { pieces.push_back(part) }
+            }
+            if self.held > self.budget.share() && !span.stuck {
+                self.shorten(span)?;
+            }
         }
         Ok(())
     }
