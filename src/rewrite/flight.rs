@@ -1,15 +1,14 @@
 //! Asking over Arrow Flight, and finding out whether there is any.
 //!
 //! gRPC needs HTTP/2, which a proxy in between may not have, and a server may have switched it off. Where [`ReplyFormat::FlightOrJsonl`]
-//! says that this is to be found out, the first query tries while others wait for it; a failure that isn't gRPC's own word about the
-//! statement leads to HTTP, and when that works, it is remembered for a while.
+//! says that this is to be found out, queries try until one has worked; a failure that isn't gRPC's own word about the statement leads to
+//! HTTP, and when that works, it is remembered for a while. Nobody waits for somebody else to find out: their query may take its time.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use futures_util::lock::{Mutex as Turn, OwnedMutexGuard};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 
 use super::{plan::Ask, query::Running, write::beginning};
@@ -27,11 +26,7 @@ const AGAIN: Duration = Duration::from_secs(600);
 
 /// What is known of the service below.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    state: Mutex<State>,
-    /// Held by who finds out.
-    turn: Arc<Turn<()>>,
-}
+pub(super) struct Found(Mutex<State>);
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
@@ -43,14 +38,14 @@ enum State {
 
 impl Found {
     fn get(&self, now: Instant) -> State {
-        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Absent(since) if now.saturating_duration_since(since) >= AGAIN => State::Unknown,
             state => state,
         }
     }
 
     fn set(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -62,19 +57,24 @@ pub(super) enum Flown {
     Http(Detour),
 }
 
-/// A query that takes the way over HTTP. Others that would find out wait as long as this is there.
-pub(super) struct Detour {
-    /// Why, when that is news.
-    why: Option<Error>,
-    _turn: Option<OwnedMutexGuard<()>>,
+/// A query that takes the way over HTTP: why, when that is news.
+pub(super) struct Detour(Option<Strange>);
+
+struct Strange {
+    error: Error,
+    /// Flight has never worked, as far as was known.
+    unknown: bool,
 }
 
 impl Detour {
     /// It was the right way.
     pub(super) fn worked(self, found: &Found) {
-        if let Some(why) = self.why {
-            tracing::info!(%why, "no Arrow Flight below: queries go over HTTP for the next {} minutes", AGAIN.as_secs() / 60);
-            found.set(State::Absent(Instant::now()));
+        let Some(Strange { error, unknown }) = self.0 else { return };
+        let now = Instant::now();
+        // What has worked for others meanwhile is there.
+        if !(unknown && found.get(now) == State::Present) {
+            tracing::info!(why = %error, "no Arrow Flight below: queries go over HTTP for the next {} minutes", AGAIN.as_secs() / 60);
+            found.set(State::Absent(now));
         }
     }
 }
@@ -93,7 +93,6 @@ where
 {
     /// Asks over Flight, if that is how the service below is asked.
     pub(super) async fn fly(&mut self, ask: &Ask, text: &str) -> Result<Flown, BoxError> {
-        let http = |why, turn| Ok(Flown::Http(Detour { why, _turn: turn }));
         match self.shared.target.reply {
             ReplyFormat::Flight => match self.try_flight(ask, text, false).await {
                 Ok(reply) => return Ok(Flown::Reply(reply)),
@@ -101,23 +100,13 @@ where
                 Err(Failure::Strange(error)) => return Err(error.into()),
             },
             ReplyFormat::FlightOrJsonl => {}
-            _ => return http(None, None),
+            _ => return Ok(Flown::Http(Detour(None))),
         }
         let shared = Arc::clone(&self.shared);
         let found = &shared.flight;
-        let mut turn = None;
-        let mut state = found.get(Instant::now());
-        if state == State::Unknown {
-            turn = Some(Arc::clone(&found.turn).lock_owned().await);
-            // Whoever was first may have found out.
-            state = found.get(Instant::now());
-        }
-        let unknown = match state {
-            State::Absent(_) => return http(None, None),
-            State::Present => {
-                turn = None;
-                false
-            }
+        let unknown = match found.get(Instant::now()) {
+            State::Absent(_) => return Ok(Flown::Http(Detour(None))),
+            State::Present => false,
             State::Unknown => true,
         };
         match self.try_flight(ask, text, unknown).await {
@@ -126,7 +115,7 @@ where
                 Ok(Flown::Reply(reply))
             }
             Err(Failure::Final(error)) => Err(error),
-            Err(Failure::Strange(error)) => http(Some(error), turn),
+            Err(Failure::Strange(error)) => Ok(Flown::Http(Detour(Some(Strange { error, unknown })))),
         }
     }
 
