@@ -58,7 +58,8 @@ pub struct Server {
     pub listen: Vec<Listen>,
     /// `[server.tls]`: PEM files.
     pub tls: Option<Tls>,
-    /// `header_timeout`: for the headers of a request.
+    /// `header_timeout`: for the TLS handshake, and from there to the end of the first request's headers. Those of later ones have to be there
+    /// within `idle_timeout` of the last answer.
     pub header_timeout: Duration,
     /// `idle_timeout`: between two pieces of a request's body, for a client to take a piece of the answer, and between the requests of
     /// a connection.
