@@ -11,6 +11,8 @@ mod flavour;
 mod flight;
 #[cfg(feature = "server")]
 mod grpc;
+#[cfg(feature = "server")]
+mod influxdb2;
 mod raw;
 #[cfg(feature = "server")]
 mod spool;

@@ -41,13 +41,17 @@ pub(super) struct Refusal {
 }
 
 impl Caller<'_> {
-    /// `GET`s JSON. Whoever isn't told says [`Kind::NotImplemented`].
+    /// `GET`s JSON. Whoever isn't told says [`Kind::NotImplemented`], and a client who isn't known there [`Kind::Unauthorized`].
     pub(super) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let refusal = match self.send(Method::GET, path, None).await? {
             Ok(body) => return read(&body),
             Err(refusal) => refusal,
         };
         let kind = match refusal.status {
+            // Of a token that may do less than it would take, v2 shows less.
+            StatusCode::UNAUTHORIZED if self.authorization.is_some() => {
+                return Err(Error::new(Kind::Unauthorized, "unauthorized access: the upstream does not know this token"));
+            }
             // No token, a token without the right, Serverless' lack of the path (which VictoriaMetrics calls a 400): that stays so.
             StatusCode::BAD_REQUEST
             | StatusCode::UNAUTHORIZED

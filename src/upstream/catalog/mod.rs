@@ -181,7 +181,15 @@ impl Catalog for UpstreamCatalog {
         rp: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Option<Box<str>>, Error>> {
         let state = self.0.callers.for_names(&self.0.upstream, caller);
-        Box::pin(async move { self.0.find(&state, db, rp).await })
+        Box::pin(async move {
+            match self.0.find(&state, db, rp).await {
+                // What it asked for is to refuse it.
+                Err(error) if error.kind() == Kind::Unauthorized => {
+                    Err(Error::new(Kind::NotImplemented, String::from(error.message())))
+                }
+                found => found,
+            }
+        })
     }
 
     fn is_complete(&self, caller: &Identity) -> bool {

@@ -90,13 +90,18 @@ fn verdict(facts: Facts, age: Duration, refresh: Duration) -> Verdict {
     match refused {
         Some(_) if old < REFUSED => Verdict::Serve,
         // It serves from memory, or by templates, until it is heard.
-        Some(kind) if !empty || kind == Kind::NotImplemented => Verdict::ServeAndRefresh,
+        Some(kind) if !empty || is_for_good(kind) => Verdict::ServeAndRefresh,
         Some(_) => Verdict::Ask,
         None if outdated => Verdict::Ask,
         None if old < age => Verdict::Serve,
         None if age >= refresh && old < refresh * STALE => Verdict::ServeAndRefresh,
         None => Verdict::Ask,
     }
+}
+
+/// Whether an upstream that is away may be taken to mean it still.
+const fn is_for_good(kind: Kind) -> bool {
+    matches!(kind, Kind::NotImplemented | Kind::Unauthorized)
 }
 
 /// Ends a refresh.
@@ -249,7 +254,7 @@ impl State {
             tracing::warn!(%error, source, "the upstream's databases can't be listed");
         }
         // Who can't tell doesn't learn it by being away: writes that wait for it go on by the same templates.
-        let untold = old.filter(|refused| refused.kind == Kind::NotImplemented && error.kind() == Kind::Unavailable);
+        let untold = old.filter(|refused| is_for_good(refused.kind) && error.kind() == Kind::Unavailable);
         let refused = match untold {
             Some(untold) => untold.clone(),
             None => Refused { kind: error.kind(), message: error.message().into() },
