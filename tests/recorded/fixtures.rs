@@ -1,4 +1,4 @@
-//! `tests/fixtures/influxdb3-core.json`, read.
+//! The recordings in `tests/fixtures`, read.
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +15,16 @@ pub(crate) static CORE: LazyLock<Arc<Recording>> = LazyLock::new(|| {
     Arc::new(serde_json::from_str(text).expect("a valid recording"))
 });
 
+/// The same of an InfluxDB 2.
+pub(crate) static INFLUXDB2: LazyLock<Arc<Recording>> = LazyLock::new(|| {
+    let text = include_str!("../fixtures/influxdb2.json");
+    Arc::new(serde_json::from_str(text).expect("a valid recording"))
+});
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Recording {
     pub(crate) http: Vec<Exchange>,
+    #[serde(default)]
     pub(crate) flight: Vec<Flight>,
 }
 
@@ -68,6 +75,11 @@ pub(crate) struct Ticket {
 }
 
 impl Recording {
+    /// Whether it was recorded with tokens, so that they matter.
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.http.iter().any(|exchange| exchange.request.headers.contains_key("Authorization"))
+    }
+
     /// All exchanges of a group.
     pub(crate) fn group(&self, name: &str) -> impl Iterator<Item = &Exchange> {
         self.http.iter().filter(move |exchange| exchange.group == name)

@@ -113,10 +113,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<axum::body::
         return shared.flight(&body, &line);
     }
     let asked = Meaning::new(&parts.method, parts.uri.path(), params, &parts.headers, &body);
-    if let Some(exchange) = shared.recording.http.iter().find(|exchange| Meaning::of(exchange) == asked) {
+    let token = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let has_tokens = shared.recording.has_tokens();
+    let with_token =
+        |exchange: &&Exchange| !has_tokens || exchange.request.headers.get("Authorization").map(String::as_str) == token;
+    if let Some(exchange) = shared.recording.http.iter().filter(with_token).find(|exchange| Meaning::of(exchange) == asked) {
         let mut reply = Response::builder().status(exchange.response.status);
         for (name, value) in &exchange.response.headers {
-            if !["transfer-encoding", "content-length"].contains(&name.as_str()) {
+            if !["connection", "transfer-encoding", "content-length"].contains(&name.as_str()) {
                 reply = reply.header(name, value);
             }
         }
@@ -142,6 +146,7 @@ struct Meaning {
 #[derive(Debug, PartialEq)]
 enum Body {
     Query(Value),
+    Json(Value),
     Other(Bytes),
 }
 
@@ -166,6 +171,13 @@ impl Meaning {
             }
             params.entry("accept_partial".into()).or_insert_with(|| "true".into());
         }
+        if path == "/query"
+            && let Some(q) = params.get_mut("q")
+        {
+            *q = same(q);
+            // An answer in one piece is one too.
+            params.retain(|key, _| !["chunked", "chunk_size"].contains(&key.as_str()));
+        }
         let gzip = headers.get("content-encoding").is_some_and(|value| value == "gzip");
         let body = match serde_json::from_slice::<Value>(body) {
             Ok(mut query) if query.get("q").is_some() => {
@@ -176,6 +188,7 @@ impl Meaning {
                 }
                 Body::Query(query)
             }
+            Ok(document) if path.starts_with("/api/v2/") => Body::Json(document),
             _ => Body::Other(Bytes::copy_from_slice(body)),
         };
         Self { method: method.clone(), path: path.to_owned(), params, gzip, body }
@@ -198,7 +211,7 @@ impl Meaning {
                 });
                 return recorded.map(|_| String::new()).next().filter(|_| !there);
             }
-            Body::Other(_) => return None,
+            Body::Json(_) | Body::Other(_) => return None,
         };
         let q = query["q"].as_str()?;
         if query["db"] == "fx/one-week" && q.starts_with("SHOW ") {

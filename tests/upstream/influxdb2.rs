@@ -83,9 +83,7 @@ impl Influxd {
     }
 
     async fn token(&self, permissions: &[(&str, &str, Option<&str>)]) -> String {
-        let permission = |(action, kind, id): &(&str, &str, Option<&str>)| {
-            json!({ "action": action, "resource": { "type": kind, "orgID": self.org, "id": id } })
-        };
+        let permission = |(action, kind, id): &(&str, &str, Option<&str>)| json!({ "action": action, "resource": { "type": kind, "orgID": self.org, "id": id } });
         let permissions: Vec<Value> = permissions.iter().map(permission).collect();
         let body = json!({ "orgID": self.org, "permissions": permissions });
         self.ask(Method::POST, "/api/v2/authorizations", Some(body)).await["token"].as_str().unwrap().to_owned()
@@ -121,7 +119,10 @@ impl Influxd {
     }
 
     fn admin(&self) -> TestServer {
-        self.shim(&format!("token = \"{TOKEN}\""), "[auth]\nmode = \"local\"\n[[auth.token]]\nname = \"a\"\ntoken = \"a\"\naccess = \"all\"")
+        self.shim(
+            &format!("token = \"{TOKEN}\""),
+            "[auth]\nmode = \"local\"\n[[auth.token]]\nname = \"a\"\ntoken = \"a\"\naccess = \"all\"",
+        )
     }
 }
 
@@ -192,12 +193,15 @@ async fn buckets_and_mappings_are_made_used_and_changed() {
     // What others made, by name and by mapping.
     server.bucket("plain").await;
     let metrics = server.bucket("metrics").await;
-    let body = json!({ "orgID": server.org, "bucketID": metrics, "database": "mapped", "retention_policy": "day", "default": true });
+    let body =
+        json!({ "orgID": server.org, "bucketID": metrics, "database": "mapped", "retention_policy": "day", "default": true });
     server.ask(Method::POST, "/api/v2/dbrps", Some(body)).await;
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(write(&shim, "db=plain", "a", "m v=3 1000000000").await.0, 204);
     assert_eq!(write(&shim, "db=mapped", "a", "m v=4 1000000000").await.0, 204);
-    for (target, value) in [("db=plain", 3), ("db=plain&rp=autogen", 3), ("db=mapped", 4), ("db=mapped&rp=day", 4), ("db=metrics", 4)] {
+    for (target, value) in
+        [("db=plain", 3), ("db=plain&rp=autogen", 3), ("db=mapped", 4), ("db=mapped&rp=day", 4), ("db=metrics", 4)]
+    {
         assert_eq!(ask(target, "SELECT v FROM m").await, format!("[[1000000000,{value}]]"), "{target}");
     }
     assert_eq!(server.mappings("plain").await, [""; 0]);
@@ -286,7 +290,10 @@ async fn clients_see_and_make_what_their_own_tokens_may() {
     let shim = server.shim(&format!("token = \"{reader}\""), local);
     let (status, answer) = write(&shim, "db=nosuch", "a", "m v=1").await;
     assert_eq!(status, 401, "{answer}");
-    assert!(answer.contains("can't make bucket \\\"nosuch/autogen\\\" for database \\\"nosuch\\\": upstream.token lacks"), "{answer}");
+    assert!(
+        answer.contains("can't make bucket \\\"nosuch/autogen\\\" for database \\\"nosuch\\\": upstream.token lacks"),
+        "{answer}"
+    );
     let shim = server.shim(&format!("token = \"{reader}\"\nauth_errors = \"retry\""), local);
     assert_eq!(write(&shim, "db=nosuch", "a", "m v=1").await.0, 503);
     assert_eq!(write(&shim, "db=mine", "a", "m v=1").await.0, 204);
