@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -202,4 +202,149 @@ fn buckets(range: std::ops::Range<usize>) -> String {
         .map(|i| format!(r#"{{"id":"b{i}","name":"bucket{i}","retentionRules":[{{"type":"expire","everySeconds":0}}]}}"#))
         .collect();
     format!(r#"{{"buckets":[{}]}}"#, rows.join(","))
+}
+
+/// A v3 server that makes databases as recorded from InfluxDB 3 Core, and answers the first `ill` tries with a 503.
+async fn maker(refusal: &'static str, ill: usize) -> (Raw, Arc<Mutex<Vec<String>>>) {
+    let made = Arc::new(Mutex::new(Vec::<String>::new()));
+    let shared = (Arc::clone(&made), Arc::new(AtomicUsize::new(ill)));
+    let server = Raw::start(move |_, mut stream| {
+        let (made, ill) = shared.clone();
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                let (head, body) = request.split_once("\r\n\r\n").unwrap();
+                let answer = if head.starts_with("GET") {
+                    let rows: Vec<String> =
+                        made.lock().unwrap().iter().map(|name| format!("{{\"iox::database\":{name:?}}}")).collect();
+                    reply("200 OK", "content-type: application/json\r\n", &format!("[{}]", rows.join(",")))
+                } else if ill.load(Ordering::SeqCst) > 0 {
+                    ill.fetch_sub(1, Ordering::SeqCst);
+                    reply(refusal, "", "no")
+                } else {
+                    let name = serde_json::from_str::<serde_json::Value>(body).unwrap()["db"].as_str().unwrap().to_owned();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    let mut made = made.lock().unwrap();
+                    if made.contains(&name) {
+                        reply("409 Conflict", "", "attempted to create a resource that already exists")
+                    } else {
+                        made.push(name);
+                        reply("200 OK", "", "")
+                    }
+                };
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    (server, made)
+}
+
+#[tokio::test]
+async fn many_first_writes_make_one_database_and_a_policy_first_its_default_too() {
+    let (server, made) = maker("", 0).await;
+    let catalog = catalog(&config(&server.url()));
+    let who = known();
+    let all = futures_util::future::join_all((0..64).map(|_| catalog.create(&who, "new", Some("week")))).await;
+    assert!(all.into_iter().all(|bucket| &*bucket.unwrap() == "new/week"));
+    assert_eq!(*made.lock().unwrap(), ["new", "new/week"]);
+    assert_eq!(resolve(&catalog, "new", None).await.as_deref(), Some("new"));
+
+    // Another shim was faster: what is there is fine.
+    let other = self::catalog(&config(&server.url()));
+    assert_eq!(resolve(&other, "late", None).await, None);
+    made.lock().unwrap().push("late".into());
+    assert_eq!(&*other.create(&who, "late", None).await.unwrap(), "late");
+}
+
+#[tokio::test]
+async fn what_can_not_be_made_now_says_so_and_is_not_tried_all_the_time() {
+    for (refusal, kind, words) in [
+        ("503 Service Unavailable", Kind::Unavailable, "can't make database \"new\" for database \"new\": upstream: 503, no"),
+        (
+            "403 Forbidden",
+            Kind::Forbidden,
+            "upstream.token lacks the permission to manage databases (an admin token has it) (upstream: 403",
+        ),
+        ("422 Unprocessable Entity", Kind::Invalid, "can't make database \"new\" for database \"new\": upstream: 422, no"),
+        // Dedicated has no such path: the write itself will tell.
+        ("404 Not Found", Kind::NotImplemented, "can't make database \"new\""),
+    ] {
+        let (server, made) = maker(refusal, 1).await;
+        let catalog = catalog(&config::Upstream { retries: 0, token: Some(Secret::new("own")), ..config(&server.url()) });
+        for _ in 0..3 {
+            let error = catalog.create(&known(), "new", None).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{refusal}: {error}");
+            assert!(error.message().contains(words), "{error}");
+        }
+        assert_eq!(*made.lock().unwrap(), [""; 0]);
+        // Others are no worse off.
+        assert_eq!(&*catalog.create(&known(), "other", None).await.unwrap(), "other");
+    }
+    let (server, _) = maker("401 Unauthorized", 1).await;
+    let config = config::Upstream {
+        token: Some(Secret::new("own")),
+        auth_errors: v1shim::native::AuthErrors::Retry,
+        ..config(&server.url())
+    };
+    assert_eq!(catalog(&config).create(&known(), "new", None).await.unwrap_err().kind(), Kind::Unavailable);
+    // A client's own token may not: its write is to hear so.
+    let (server, _) = maker("403 Forbidden", 1).await;
+    let client = Identity::unrestricted(Some(Secret::new("client")));
+    let error = catalog(&super::client::config(&server.url())).create(&client, "new", None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotImplemented);
+}
+
+#[tokio::test]
+async fn old_answers_serve_while_new_ones_are_fetched_or_can_not_be() {
+    let (asked, slow) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let shared = (Arc::clone(&asked), Arc::clone(&slow));
+    let server = Raw::start(move |_, mut stream| {
+        let (asked, slow) = shared.clone();
+        async move {
+            while read_request(&mut stream).await.is_some() {
+                asked.fetch_add(1, Ordering::SeqCst);
+                if slow.load(Ordering::SeqCst) {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+                stream.write_all(reply("200 OK", "", DATABASES).as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let catalog = UpstreamCatalog::new(Upstream::new(&config(&server.url())).unwrap(), Duration::from_millis(300));
+    assert_eq!(resolve(&catalog, "fx", None).await.as_deref(), Some("fx"));
+    slow.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    for _ in 0..5 {
+        let found = tokio::time::timeout(Duration::from_millis(200), resolve(&catalog, "fx", None)).await;
+        assert_eq!(found.expect("nobody waits for it").as_deref(), Some("fx"));
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "one asks for all");
+}
+
+#[tokio::test]
+async fn each_client_is_shown_what_the_upstream_shows_it() {
+    let server = Raw::start(|_, mut stream| async move {
+        while let Some(request) = read_request(&mut stream).await {
+            let answer = match request.to_lowercase() {
+                all if all.contains("authorization: bearer own\r\n") => reply("200 OK", "", DATABASES),
+                some if some.contains("authorization: bearer some\r\n") => reply("200 OK", "", r#"[{"iox::database":"fx"}]"#),
+                _ => reply("401 Unauthorized", "", ""),
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let catalog = catalog(&config::Upstream { token: Some(Secret::new("own")), ..config(&server.url()) });
+    let list = async |who: Identity| catalog.list(&who).await.map(|rows| rows.len()).map_err(|error| error.kind());
+    let client = |token: &str| Identity::unrestricted(Some(Secret::new(token)));
+    assert_eq!(list(known()).await, Ok(4));
+    assert_eq!(list(client("own")).await, Ok(4));
+    assert_eq!(list(client("some")).await, Ok(1));
+    // However many make up tokens, what is remembered of them is bounded, and nobody sees anybody else's.
+    for n in 0..200 {
+        assert_eq!(list(client(&format!("wrong{n}"))).await, Err(Kind::Unauthorized));
+    }
+    assert_eq!(list(client("some")).await, Ok(1));
 }

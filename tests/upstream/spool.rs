@@ -263,3 +263,26 @@ async fn started_while_the_upstream_is_away_it_knows_where_to_from_before() {
     store.ill(0);
     assert_eq!(store.wait_for(2).await, lines(0..2));
 }
+
+#[tokio::test]
+async fn a_shim_that_never_heard_its_upstream_takes_what_it_knows_the_place_of() {
+    let store = Store::default();
+    store.ill(503);
+    let server = store.serve().await;
+    let write = async |shim: &TestServer, db: &str, n: usize| {
+        let request =
+            Request::post(format!("{}/write?db={db}&p=w", shim.url())).body(http_body_util::Full::from(line(n))).unwrap();
+        shim.send(request).await.status.as_u16()
+    };
+    let mapping = "[[dbrp]]\ndatabase = \"v1\"\nbucket = \"d\"";
+    let shim = program(&server.url()).config(mapping).start();
+    assert_eq!(write(&shim, "v1", 0).await, 204);
+    // It might be anywhere: an acknowledgement would be a promise that can't be kept.
+    assert_eq!(write(&shim, "d", 1).await, 503);
+    drop(shim);
+    // Here the configuration says where.
+    let shim = program(&server.url()).config("[dbrp_defaults]\nsource = \"config\"").start();
+    assert_eq!(write(&shim, "d", 2).await, 204);
+    store.ill(0);
+    assert_eq!(store.wait_for(1).await, [line(2)]);
+}
