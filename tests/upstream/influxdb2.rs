@@ -147,7 +147,7 @@ async fn query(shim: &TestServer, target: &str, token: &str, q: &str) -> String 
     let text = answer.text();
     let Ok(document) = serde_json::from_str::<Value>(&text) else { panic!("{q}: {} {text}", answer.status) };
     let result = &document["results"][0];
-    if let Some(error) = document["error"].as_str().or(result["error"].as_str()) {
+    if let Some(error) = document["error"].as_str().or_else(|| result["error"].as_str()) {
         return format!("{} {error}", answer.status.as_u16());
     }
     assert_eq!(result["statement_id"], 0, "{q}: {text}");

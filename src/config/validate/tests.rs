@@ -86,6 +86,31 @@ fn a_spool_needs_what_makes_it_safe() {
 }
 
 #[test]
+fn where_mappings_come_from() {
+    let upstream = "[backend]\nkind = \"upstream\"\n";
+    let source = "[dbrp_defaults]\nsource = \"config\"\n";
+    let dbrp = config(&format!("{upstream}{source}refresh = \"1m\"\n[guard]\ndelete = \"forward\"")).dbrp;
+    assert_eq!((dbrp.source, dbrp.refresh), (Source::Config, std::time::Duration::from_secs(60)));
+    let provision = "[guard]\ncreate = \"provision\"\nalter = \"provision\"\ndrop = \"provision\"\n";
+    let guard = config(&format!("{upstream}{provision}")).guard;
+    assert_eq!([guard.create, guard.alter, guard.drop], [Some(Policy::Provision); 3]);
+    for (text, expected) in [
+        (format!("{source}{TOKEN}"), "dbrp_defaults.source: the embedded store keeps its own mappings"),
+        (
+            format!("{upstream}{source}{provision}"),
+            "dbrp_defaults.source: \"config\" asks the upstream for nothing, and guard says",
+        ),
+        (
+            format!("{upstream}[guard]\ndelete = \"provision\""),
+            "guard.delete: unknown value \"provision\", expected one of \"reject\", \"ack\", \"forward\"",
+        ),
+    ] {
+        let problems = check(&text).expect_err(&text);
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{text}\n{problems:?}");
+    }
+}
+
+#[test]
 fn an_upstream_has_one_address_or_several() {
     let addresses = |keys: &str| {
         let config = config(&format!("[backend]\nkind = \"upstream\"\n[upstream]\n{keys}\n"));
