@@ -90,5 +90,5 @@ pub const PLAN_COLUMN: &str = "plan_type";
 pub const GROUP_KEY_METADATA: &str = "iox::influxql::group_key::metadata";
 /// Schema metadata of one column: what it is, for example [`COLUMN_TYPE_TAG`].
 pub const COLUMN_TYPE_METADATA: &str = "iox::column::type";
-/// Trailer-less way to say that an Arrow reply broke off: the body's stream ends with an error.
+/// A tag; a time is `iox::column_type::timestamp`, a field `iox::column_type::field::float`, `integer`, `uinteger`, `string` or `boolean`.
 pub const COLUMN_TYPE_TAG: &str = "iox::column_type::tag";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray};
 use arrow_ipc::reader::StreamReader;
+use arrow_schema::Field;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
@@ -103,6 +104,33 @@ async fn rows_come_as_a_v3_server_lays_them_out() {
     let key = &schema.metadata()["iox::influxql::group_key::metadata"];
     assert!(key.contains(r#""tagKey":"host","columnIndex":2"#), "{key}");
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+    // Texts as such, as 3 Core sends them, and its marks where points come out as they were written.
+    let kinds = |batches: &[RecordBatch]| -> Vec<(String, Option<String>)> {
+        let schema = batches[0].schema();
+        let mark =
+            |field: &Field| Some(field.metadata().get("iox::column::type")?.strip_prefix("iox::column_type::")?.to_owned());
+        schema.fields().iter().map(|field| (field.data_type().to_string(), mark(field))).collect()
+    };
+    let of = |kind: &str, mark: &str| (kind.to_owned(), (!mark.is_empty()).then(|| mark.to_owned()));
+    assert_eq!(
+        kinds(&batches),
+        [
+            of("Utf8", ""),
+            of("Timestamp(ns)", "timestamp"),
+            of("Utf8", "tag"),
+            of("Float64", "field::float"),
+            of("Int64", "field::integer")
+        ]
+    );
+    let hosts: Vec<String> = batches
+        .iter()
+        .flat_map(|batch| batch.column(2).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(hosts, ["a", "b"]);
+    let means = send(&service, influxql("SELECT mean(usage), count(n) FROM cpu GROUP BY host")).await.batches();
+    assert_eq!(kinds(&means), [of("Utf8", ""), of("Timestamp(ns)", ""), of("Utf8", "tag"), of("Float64", ""), of("Int64", "")]);
+    let tags = send(&service, influxql("SELECT host, used, used * 2u FROM mem")).await.batches();
+    assert_eq!(kinds(&tags)[2..], [of("Utf8", "tag"), of("UInt64", "field::uinteger"), of("UInt64", "")]);
 
     // A schema alone, when there is nothing.
     let nothing = send(&service, influxql("SELECT usage FROM nosuch")).await;
@@ -122,7 +150,8 @@ async fn what_is_large_comes_in_messages_that_every_client_takes() {
     let text = "x".repeat(900);
     let rows = 10_000;
     for chunk in (0..rows).collect::<Vec<_>>().chunks(2_000) {
-        write(&service, chunk.iter().map(|row| format!("m,t={} s=\"{row} {text}\",v={row}i {row}\n", row % 7)).collect()).await;
+        write(&service, chunk.iter().map(|row| format!("m,t={}{text} s=\"{row} {text}\",v={row}i {row}\n", row % 7)).collect())
+            .await;
     }
     let answer = send(&service, influxql("SELECT s, v, t FROM m")).await;
     assert!(answer.lengths.len() > 4 && answer.lengths.iter().all(|length| *length < 4 << 20), "{:?}", answer.lengths);

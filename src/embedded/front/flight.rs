@@ -1,10 +1,14 @@
 //! Arrow Flight: `DoGet` with a ticket of InfluxQL. The same query as over HTTP, answered as a gRPC stream.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, types::Int32Type};
 use arrow_ipc::writer::{DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
-use arrow_schema::Schema;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_select::take::take;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderValue, Method, Response, header::CONTENT_TYPE, request::Parts};
@@ -58,8 +62,8 @@ async fn do_get(engine: &Engine, head: &Parts, body: Body) -> Result<Response<Bo
         memory: limits.query_memory,
     };
     let mut batches = engine.query(query).await?;
-    let mut encoder = Encoder::new();
-    let mut frames = VecDeque::from([encoder.schema(&batches.schema())?]);
+    let (mut encoder, schema) = Encoder::new(&batches.schema())?;
+    let mut frames = VecDeque::from([schema]);
     // What fails at once needs no stream to say so.
     if let Some(batch) = batches.next().await.transpose()? {
         encoder.batch(&batch, &mut frames)?;
@@ -101,8 +105,9 @@ impl Sending {
     }
 }
 
-/// Batches as `FlightData`.
+/// Batches as `FlightData`. Texts go as such, as InfluxDB 3 sends them: there are clients that know no dictionaries.
 struct Encoder {
+    schema: SchemaRef,
     generator: IpcDataGenerator,
     dictionaries: DictionaryTracker,
     options: IpcWriteOptions,
@@ -110,28 +115,31 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new() -> Self {
-        Self {
+    /// With the message about the columns.
+    fn new(schema: &Schema) -> Result<(Self, Bytes), Error> {
+        let mut encoder = Self {
+            schema: Arc::new(plain_schema(schema)),
             generator: IpcDataGenerator::default(),
             dictionaries: DictionaryTracker::new(false),
             options: IpcWriteOptions::default(),
             context: IpcWriteContext::default(),
-        }
-    }
-
-    fn schema(&mut self, schema: &Schema) -> Result<Bytes, Error> {
-        let message = self.generator.schema_to_bytes_with_dictionary_tracker(schema, &mut self.dictionaries, &self.options);
-        flight_data(&message.ipc_message, 0)
+        };
+        let Self { schema, generator, dictionaries, options, .. } = &mut encoder;
+        let message = generator.schema_to_bytes_with_dictionary_tracker(schema, dictionaries, options);
+        let message = flight_data(&message.ipc_message, 0)?;
+        Ok((encoder, message))
     }
 
     /// A batch, in several messages when it is large.
     fn batch(&mut self, batch: &RecordBatch, frames: &mut VecDeque<Bytes>) -> Result<(), Error> {
-        let pieces = batch.get_array_memory_size().div_ceil(MESSAGE).clamp(1, batch.num_rows().max(1));
+        let pieces = batch.columns().iter().map(plain_size).sum::<usize>().div_ceil(MESSAGE).clamp(1, batch.num_rows().max(1));
         let rows = batch.num_rows().div_ceil(pieces);
         let mut from = 0;
         loop {
             let piece = batch.slice(from, rows.min(batch.num_rows() - from));
             from += piece.num_rows();
+            let columns = piece.columns().iter().map(plain).collect::<Result<_, _>>().map_err(Error::internal)?;
+            let piece = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(Error::internal)?;
             let (dictionaries, message) = self
                 .generator
                 .encode(&piece, &mut self.dictionaries, &self.options, &mut self.context)
@@ -148,4 +156,33 @@ impl Encoder {
             }
         }
     }
+}
+
+/// The columns without dictionaries.
+fn plain_schema(schema: &Schema) -> Schema {
+    let plain = |field: &Arc<Field>| match field.data_type() {
+        DataType::Dictionary(_, values) => Arc::new(Field::clone(field).with_data_type(DataType::clone(values))),
+        _ => Arc::clone(field),
+    };
+    Schema::new_with_metadata(schema.fields().iter().map(plain).collect::<Vec<_>>(), schema.metadata().clone())
+}
+
+fn plain(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match column.as_any().downcast_ref::<DictionaryArray<Int32Type>>() {
+        Some(dictionary) => take(dictionary.values(), dictionary.keys(), None),
+        None => Ok(Arc::clone(column)),
+    }
+}
+
+/// Bytes of a column without its dictionary.
+fn plain_size(column: &ArrayRef) -> usize {
+    let Some(dictionary) = column.as_any().downcast_ref::<DictionaryArray<Int32Type>>() else {
+        return column.get_array_memory_size();
+    };
+    let Some(values) = dictionary.values().as_any().downcast_ref::<StringArray>() else {
+        return column.get_array_memory_size();
+    };
+    let keys = dictionary.keys().iter().flatten();
+    let text: usize = keys.filter_map(|key| Some(values.value(usize::try_from(key).ok()?).len())).sum();
+    text + dictionary.len() * size_of::<i32>()
 }

@@ -10,14 +10,14 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde_json::json;
 
 use super::{
-    expr::Division,
-    ir::Select,
+    expr::{Division, Expr},
+    ir::{Column, Select},
     rows::Key,
-    value::{cast_or_null, down},
+    value::{Type, cast_or_null, down},
 };
 use crate::{
     error::Error,
-    native::{GROUP_KEY_METADATA, MEASUREMENT_COLUMN},
+    native::{COLUMN_TYPE_METADATA, GROUP_KEY_METADATA, MEASUREMENT_COLUMN},
 };
 
 /// Rows of a batch that is handed on.
@@ -30,18 +30,47 @@ pub(super) type Sink<'a> = &'a mut dyn FnMut(RecordBatch) -> Result<(), Error>;
 pub(super) fn schema(select: &Select) -> SchemaRef {
     let dictionary = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let zone = select.zone.as_ref().map(|(name, _)| Arc::<str>::from(&**name));
-    let mut fields = vec![
-        Field::new(MEASUREMENT_COLUMN, dictionary(), false),
-        Field::new(&*select.time_name, DataType::Timestamp(TimeUnit::Nanosecond, zone), false),
-    ];
+    // As a v3 server has it, where points come out as they were written.
+    let raw = select.calls.is_empty();
+    let time = Field::new(&*select.time_name, DataType::Timestamp(TimeUnit::Nanosecond, zone), false);
+    let time = if raw { of_type(time, "timestamp") } else { time };
+    let mut fields = vec![Field::new(MEASUREMENT_COLUMN, dictionary(), false), time];
     let mut keys = Vec::new();
     for (i, name) in select.dimensions.iter().enumerate() {
         keys.push(json!({ "tagKey": &**name, "columnIndex": i + 2 }));
-        fields.push(Field::new(&**name, dictionary(), false));
+        fields.push(of_type(Field::new(&**name, dictionary(), false), "tag"));
     }
-    fields.extend(select.columns.iter().map(|column| Field::new(&*column.name, column.kind.arrow(), true)));
+    fields.extend(select.columns.iter().map(|column| {
+        let field = Field::new(&*column.name, column.kind.arrow(), true);
+        match column_type(column).filter(|_| raw) {
+            Some(name) => of_type(field, name),
+            None => field,
+        }
+    }));
     let metadata = json!({ "tagKeyColumns": keys }).to_string();
     Arc::new(Schema::new_with_metadata(fields, HashMap::from([(GROUP_KEY_METADATA.to_owned(), metadata)])))
+}
+
+fn of_type(field: Field, name: &str) -> Field {
+    field.with_metadata(HashMap::from([(COLUMN_TYPE_METADATA.to_owned(), format!("iox::column_type::{name}"))]))
+}
+
+/// What a column is below, when it is nothing else than that.
+fn column_type(column: &Column) -> Option<&'static str> {
+    match &column.expr {
+        Expr::Slot(_) => {}
+        Expr::NonEmpty(inner) if matches!(**inner, Expr::Slot(_)) => {}
+        _ => return None,
+    }
+    match column.kind {
+        Type::Tag => Some("tag"),
+        Type::Float => Some("field::float"),
+        Type::Integer => Some("field::integer"),
+        Type::Unsigned => Some("field::uinteger"),
+        Type::String => Some("field::string"),
+        Type::Boolean => Some("field::boolean"),
+        Type::Unknown => None,
+    }
 }
 
 /// Collects rows of groups and hands them on in batches.

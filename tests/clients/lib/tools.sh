@@ -145,6 +145,15 @@ build_go_client() {
   (cd "$HERE/go" && go build -trimpath -mod=readonly -o "$1/client" .)
 }
 
+need_influxdb3go() {
+  need_go
+  cached influxdb3go "$(key "$HERE"/influxdb3go/go.mod "$HERE"/influxdb3go/go.sum "$HERE"/influxdb3go/main.go)" build_influxdb3go
+  INFLUXDB3_GO=$CACHED/client
+}
+build_influxdb3go() {
+  (cd "$HERE/influxdb3go" && nice -n 10 go build -trimpath -mod=readonly -o "$1/client" .)
+}
+
 need_telegraf() {
   need_telegraf_binary
   TELEGRAF=$CACHED/telegraf
