@@ -6,6 +6,7 @@
 # `influxd` starts an InfluxDB 1.x, to hold the clients themselves against the
 # original. With V1_BEHIND=embedded, v1shim stands before an upstream that speaks
 # v3: a second one with its embedded store, which takes $V1_BACKEND_TOKEN only.
+# With V1_BEHIND=influxdb2 that is an InfluxDB 2.x, the program $V1SHIM_INFLUXD2.
 
 # Process ids of the upstreams that were started.
 UPSTREAM_PIDS=()
@@ -30,7 +31,7 @@ free_port() {
 server_configure() {
   local dir=$1 profile=$2 port=$3 create=$4 cert=${5:-} key=${6:-} readable=curl_basic/autogen
   # On a v3 server, the bucket of a database's default policy has the name of the database.
-  [[ -n ${UPSTREAM_URL:-} ]] && readable=curl_basic
+  [[ -n ${UPSTREAM_URL:-} && ${V1_BEHIND:-} != influxdb2 ]] && readable=curl_basic
   mkdir -p "$dir/data"
   if [[ $profile == influxd ]]; then
     cat >"$dir/server.toml" <<TOML
@@ -75,7 +76,10 @@ access = [{ bucket = "$readable", read = true, write = false }]
 [guard]
 create = "$create"
 TOML
-    if [[ -n ${UPSTREAM_URL:-} ]]; then
+    if [[ ${V1_BEHIND:-} == influxdb2 ]]; then
+      printf '\n[backend]\nkind = "upstream"\n'
+      printf '\n[upstream]\napi = "v2"\nurl = "%s"\norg = "clients"\ntoken = "%s"\n' "$UPSTREAM_URL" "$V1_BACKEND_TOKEN"
+    elif [[ -n ${UPSTREAM_URL:-} ]]; then
       printf '\n[backend]\nkind = "upstream"\n'
       printf '\n[upstream]\napi = "v3"\nurl = "%s"\ntoken = "%s"\n' "$UPSTREAM_URL" "$V1_BACKEND_TOKEN"
       # Queries go over Flight where there is one, under one of the profiles over HTTP.
@@ -99,6 +103,24 @@ upstream_start() {
   server_start "$1" "$2" reject || return
   UPSTREAM_PORT=$SERVER_PORT UPSTREAM_PID=$SERVER_PID
   UPSTREAM_PIDS+=("$UPSTREAM_PID")
+}
+
+# influxdb2_start DIR: an InfluxDB 2.x on a free port, left in UPSTREAM_PORT; sets UPSTREAM_PID
+influxdb2_start() {
+  local dir=$1 tries
+  mkdir -p "$dir"
+  UPSTREAM_PORT=$(free_port)
+  "$V1SHIM_INFLUXD2" --http-bind-address "127.0.0.1:$UPSTREAM_PORT" --bolt-path "$dir/bolt" --engine-path "$dir/engine" \
+    --sqlite-path "$dir/sqlite" --reporting-disabled --log-level error >>"$dir/log" 2>&1 </dev/null &
+  UPSTREAM_PID=$!
+  UPSTREAM_PIDS+=("$UPSTREAM_PID")
+  for ((tries = 0; tries < 300; tries++)); do
+    curl -s --max-time 2 -o /dev/null "http://127.0.0.1:$UPSTREAM_PORT/health" && break
+    kill -0 "$UPSTREAM_PID" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  curl -sf -o /dev/null "http://127.0.0.1:$UPSTREAM_PORT/api/v2/setup" \
+    -d "{\"username\":\"admin\",\"password\":\"$V1_BACKEND_TOKEN\",\"org\":\"clients\",\"bucket\":\"first\",\"token\":\"$V1_BACKEND_TOKEN\"}"
 }
 
 # server_launch DIR PROFILE PORT SCHEME: starts what is configured, waits until
@@ -127,6 +149,12 @@ server_start() {
   local UPSTREAM_URL=${UPSTREAM_URL:-}
   if [[ ${V1_BEHIND:-} == embedded && -z $UPSTREAM_URL ]]; then
     upstream_start "$dir/upstream" "$profile" || {
+      cat "$dir/upstream/log" >>"$dir/log"
+      return 1
+    }
+    UPSTREAM_URL=http://127.0.0.1:$UPSTREAM_PORT
+  elif [[ ${V1_BEHIND:-} == influxdb2 && -z $UPSTREAM_URL ]]; then
+    influxdb2_start "$dir/upstream" || {
       cat "$dir/upstream/log" >>"$dir/log"
       return 1
     }
