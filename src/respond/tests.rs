@@ -53,7 +53,7 @@ impl Case {
     }
 
     fn reply(&self) -> Reply {
-        Reply::new(ReplyFormat::Jsonl, Body::from(self.lines), Some(self.columns()), true).unwrap()
+        Reply::new(ReplyFormat::Jsonl, Body::from(self.lines), Some(self.columns()), true, 1 << 30).unwrap()
     }
 }
 
@@ -285,7 +285,7 @@ fn message_pack_that_grows_too_large_says_so() {
     let mut writer = Writer::new(Output { format: Format::MsgPack, ..Output::default() }, 100_000);
     writer.begin(0, Answer::default());
     let lines = MEM.lines.repeat(20_000);
-    let mut reply = Reply::new(ReplyFormat::Jsonl, Body::from(lines), Some(MEM.columns()), true).unwrap();
+    let mut reply = Reply::new(ReplyFormat::Jsonl, Body::from(lines), Some(MEM.columns()), true, 1 << 30).unwrap();
     let mut out = Vec::new();
     pump(&mut writer, &mut reply, &mut out);
     writer.finish();
@@ -337,7 +337,7 @@ fn wherever_a_reply_breaks_off_the_document_is_valid_and_says_so() {
             let mut writer = Writer::new(Output { pretty, ..Output::default() }, 1 << 20);
             writer.begin(0, Answer::default());
             let body = broken(&BY_HOST.lines.as_bytes()[..cut]);
-            let mut reply = Reply::new(ReplyFormat::Jsonl, body, Some(BY_HOST.columns()), true).unwrap();
+            let mut reply = Reply::new(ReplyFormat::Jsonl, body, Some(BY_HOST.columns()), true, 1 << 30).unwrap();
             let mut out = Vec::new();
             pump(&mut writer, &mut reply, &mut out);
             writer.finish();
@@ -355,7 +355,7 @@ fn wherever_a_reply_breaks_off_the_document_is_valid_and_says_so() {
 #[test]
 fn rows_that_make_no_sense_are_an_error() {
     for line in ["{\"time\":1", "[]", "{\"iox::measurement\":\"m\",\"time\":\"yesterday\"}", "{} {}"] {
-        let mut reply = Reply::new(ReplyFormat::Jsonl, Body::from(line), Some(MEM.columns()), true).unwrap();
+        let mut reply = Reply::new(ReplyFormat::Jsonl, Body::from(line), Some(MEM.columns()), true, 1 << 30).unwrap();
         assert!(reply.next().now_or_never().unwrap().is_ok(), "the header");
         assert!(reply.next().now_or_never().unwrap().is_err(), "{line}");
     }
@@ -372,7 +372,7 @@ fn v1_json_is_read_and_written_again() {
     );
     let mut writer = Writer::new(Output { format: Format::Csv, ..Output::default() }, 1 << 20);
     writer.begin(0, Answer::default());
-    let mut reply = Reply::new(ReplyFormat::V1Json, Body::from(documents), None, true).unwrap();
+    let mut reply = Reply::new(ReplyFormat::V1Json, Body::from(documents), None, true, 1 << 30).unwrap();
     let mut out = Vec::new();
     pump(&mut writer, &mut reply, &mut out);
     writer.finish();
@@ -398,7 +398,7 @@ fn slimit_and_soffset_count_series_of_each_measurement() {
             let mut writer = Writer::new(Output { chunk, ..Output::default() }, 1 << 20);
             writer.begin(0, Answer { soffset, slimit, ..Answer::default() });
             let columns = Columns { tags: vec!["host".into()], columns: vec!["time".into(), "f".into()], has_time: true };
-            let mut reply = Reply::new(ReplyFormat::Jsonl, Body::from(lines.concat()), Some(columns), true).unwrap();
+            let mut reply = Reply::new(ReplyFormat::Jsonl, Body::from(lines.concat()), Some(columns), true, 1 << 30).unwrap();
             let mut out = Vec::new();
             pump(&mut writer, &mut reply, &mut out);
             writer.finish();

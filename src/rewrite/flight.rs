@@ -152,7 +152,7 @@ where
                 Verdict::Final => Failure::Final(error.into()),
             });
         }
-        match Reply::flight(body, &ask.database).await {
+        match Reply::flight(body, &ask.database, self.config.limits.query_memory).await {
             Ok(reply) => Ok(reply),
             Err(error) if error.kind() == Kind::NotImplemented => Err(Failure::Strange(error)),
             Err(error) => Err(Failure::Final(error.into())),

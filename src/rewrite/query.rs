@@ -149,7 +149,7 @@ where
         }
         let body = body?;
         detour.worked(&self.shared.flight);
-        let reply = Reply::new(format, body, columns, has_time)?;
+        let reply = Reply::new(format, body, columns, has_time, self.config.limits.query_memory)?;
         let of_modules = matches!(&ask.statement.kind, StatementKind::Show(show) if matches!(show.kind, ShowKind::Stats(_) | ShowKind::Diagnostics(_)));
         if of_modules && self.shared.target.full_influxql {
             return Ok(Reply::Local(modules::series(reply).await?));
@@ -234,7 +234,7 @@ where
             let names: &[&str] = if of_fields { &["fieldKey", "fieldType"] } else { &["tagKey"] };
             let columns =
                 respond::Columns { columns: names.iter().map(|&name| name.into()).collect(), ..respond::Columns::default() };
-            let mut reply = Reply::new(ReplyFormat::Jsonl, body, Some(columns), false)?;
+            let mut reply = Reply::new(ReplyFormat::Jsonl, body, Some(columns), false, self.config.limits.query_memory)?;
             while let Some(event) = reply.next().await? {
                 let Event::Rows(batch) = event else { continue };
                 for row in 0..batch.len {

@@ -269,6 +269,26 @@ async fn an_answer_that_is_not_whole_is_never_taken_for_one() {
 }
 
 #[tokio::test]
+async fn a_batch_has_its_limit() {
+    const Q: &str = "SELECT * FROM cpu";
+    // A message that says to be 2 GB, and goes on and on.
+    let (server, _) = h2(|_| {
+        let piece = Bytes::from(vec![0; 1 << 20]);
+        let endless = [Bytes::from_static(b"\xff\xff\xff\xff\xff\xff\xff\x7f")].into_iter().chain(std::iter::repeat_n(piece, 80));
+        let pieces = endless.flat_map(|body| [flight_data(b"", body.len()).unwrap(), body]);
+        stream(messages(Q).into_iter().take(1).chain(pieces).collect(), Some(0))
+    })
+    .await;
+    let upstream = config::Upstream { query: QueryBy::Flight, ..client::config(&server.url()) };
+    let mut config = Config::default();
+    config.auth.mode = AuthMode::Passthrough;
+    config.limits.query_memory = 1 << 20;
+    config.backend = Backend::Upstream(upstream.clone());
+    let answer = query(&V1ShimLayer::new(config).layer(Upstream::new(&upstream).unwrap()), Q).await;
+    assert!(answer.text().contains("limits.query_memory"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn hostile_messages_are_errors() {
     const Q: &str = "SELECT * FROM cpu";
     let whole = messages(Q);

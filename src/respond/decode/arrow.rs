@@ -19,21 +19,24 @@ use serde::Deserialize;
 
 use super::{Frames, flight::Flight, nonsense};
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     native::{GROUP_KEY_METADATA, MEASUREMENT_COLUMN, PLAN_COLUMN},
     respond::table::{Batch, Cell, Column, Event, Header},
 };
 
-/// The most that may come before a batch is complete.
-const LARGEST: usize = 1 << 30;
 /// The end of a stream.
 const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+/// A batch of so many bytes is nothing that a memory budget should refuse.
+const ORDINARY: usize = 64 << 20;
 
 pub(crate) struct Arrow {
     frames: Source,
     decoder: StreamDecoder,
     buffer: Buffer,
     since_batch: usize,
+    /// The most that may come before a batch is complete.
+    largest: usize,
     layout: Option<Layout>,
     /// A batch that came together with the schema, which goes first.
     pending: Option<RecordBatch>,
@@ -88,12 +91,13 @@ struct TagKeyColumn {
 }
 
 impl Arrow {
-    pub(super) fn new(frames: Source) -> Self {
+    pub(super) fn new(frames: Source, largest: usize) -> Self {
         Self {
             frames,
             decoder: StreamDecoder::new(),
             buffer: Buffer::default(),
             since_batch: 0,
+            largest: largest.max(ORDINARY),
             layout: None,
             pending: None,
             ended: false,
@@ -126,8 +130,9 @@ impl Arrow {
             match self.frames.next().await? {
                 Some(frame) => {
                     self.since_batch += frame.len();
-                    if self.since_batch > LARGEST {
-                        return Err(nonsense(format!("a batch is larger than {LARGEST} bytes")));
+                    if self.since_batch > self.largest {
+                        let message = "a batch of the answer needs more than a query's memory budget (limits.query_memory)";
+                        return Err(Error::new(Kind::Unprocessable, message));
                     }
                     self.buffer = Buffer::from(frame);
                 }

@@ -35,11 +35,17 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// Reads `body`. `columns` says what to expect, where the reply itself doesn't.
+    /// Reads `body`. `columns` says what to expect, where the reply itself doesn't; `limit` is the most bytes that a batch may have.
     ///
     /// # Errors
     /// When this build doesn't know the format.
-    pub(crate) fn new(format: ReplyFormat, body: Body, columns: Option<Columns>, has_time: bool) -> Result<Self, Error> {
+    pub(crate) fn new(
+        format: ReplyFormat,
+        body: Body,
+        columns: Option<Columns>,
+        has_time: bool,
+        limit: usize,
+    ) -> Result<Self, Error> {
         let frames = Frames { body };
         match format {
             ReplyFormat::Jsonl => Ok(Self::Jsonl(Box::new(jsonl::Jsonl::new(frames, columns)))),
@@ -48,9 +54,12 @@ impl Reply {
             }
             ReplyFormat::V1Json => Ok(Self::V1(Box::new(v1::V1Json::new(frames, has_time)))),
             #[cfg(feature = "arrow")]
-            ReplyFormat::Arrow => Ok(Self::Arrow(Box::new(arrow::Arrow::new(arrow::Source::Ipc(frames))))),
+            ReplyFormat::Arrow => Ok(Self::Arrow(Box::new(arrow::Arrow::new(arrow::Source::Ipc(frames), limit)))),
             #[cfg(not(feature = "arrow"))]
-            ReplyFormat::Arrow => Err(Error::internal("Arrow replies need the feature `arrow`")),
+            ReplyFormat::Arrow => {
+                _ = limit;
+                Err(Error::internal("Arrow replies need the feature `arrow`"))
+            }
         }
     }
 
@@ -59,15 +68,15 @@ impl Reply {
     /// # Errors
     /// When there is none, and when this build doesn't know Arrow.
     #[cfg_attr(not(feature = "arrow"), expect(clippy::unused_async, reason = "there is nothing to wait for"))]
-    pub(crate) async fn flight(body: Body, database: &str) -> Result<Self, Error> {
+    pub(crate) async fn flight(body: Body, database: &str, limit: usize) -> Result<Self, Error> {
         #[cfg(feature = "arrow")]
         {
             let flight = flight::Flight::open(body, database).await?;
-            Ok(Self::Arrow(Box::new(arrow::Arrow::new(arrow::Source::Flight(Box::new(flight))))))
+            Ok(Self::Arrow(Box::new(arrow::Arrow::new(arrow::Source::Flight(Box::new(flight)), limit))))
         }
         #[cfg(not(feature = "arrow"))]
         {
-            drop((body, database.len()));
+            drop((body, database.len(), limit));
             Err(Error::internal("Arrow Flight needs the feature `arrow`"))
         }
     }
