@@ -76,9 +76,8 @@ struct Idle {
 /// A connection.
 struct Link {
     sender: SendRequest<Body>,
-    connection: Connection<TokioIo<TcpStream>, Body>,
-    /// It has ended, and may not be polled any more.
-    over: bool,
+    /// `None` once it has ended: a request that is still waiting for it comes back when it is dropped, and not before.
+    connection: Option<Connection<TokioIo<TcpStream>, Body>>,
     /// Where it is kept.
     shelf: usize,
 }
@@ -86,17 +85,17 @@ struct Link {
 impl Link {
     fn drive(&mut self, cx: &mut Context<'_>) {
         // What has gone wrong is told to whoever waits for the answer.
-        if !self.over && Pin::new(&mut self.connection).poll(cx).is_ready() {
-            self.over = true;
+        if self.connection.as_mut().is_some_and(|connection| Pin::new(connection).poll(cx).is_ready()) {
+            self.connection = None;
         }
     }
 
     /// Whether it can take another request, now that an answer has ended.
     fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.over && !self.sender.is_ready() {
+        if !self.sender.is_ready() {
             self.drive(cx);
         }
-        !self.over && self.sender.is_ready()
+        self.connection.is_some() && self.sender.is_ready()
     }
 
     async fn exchange(&mut self, request: Request<Body>) -> Result<(Response<Incoming>, bool), TrySendError<Request<Body>>> {
@@ -210,7 +209,7 @@ impl Shared {
             Err(_) => return Err(Failure::Connect.error(format_args!("no connection within {:?}", self.connect_timeout))),
         };
         let (sender, connection) = handshake(io).await.map_err(|error| before_answer(&error))?;
-        Ok(Box::new(Link { sender, connection, over: false, shelf: self.shelf() }))
+        Ok(Box::new(Link { sender, connection: Some(connection), shelf: self.shelf() }))
     }
 }
 
@@ -234,7 +233,7 @@ impl Link {
     /// Whether an idle connection still stands.
     fn is_idle(&mut self, cx: &mut Context<'_>) -> bool {
         self.drive(cx);
-        !self.over && self.sender.is_ready()
+        self.connection.is_some() && self.sender.is_ready()
     }
 }
 
