@@ -197,6 +197,16 @@ impl Shared {
         }
     }
 
+    /// Drops idle connections that are closed or old; whether any are left.
+    fn sweep(&self, shelf: usize) -> bool {
+        let mut idle = self.lock(shelf);
+        // Whoever takes one has itself woken anew.
+        let mut cx = Context::from_waker(Waker::noop());
+        idle.links.retain_mut(|(since, link)| since.elapsed() < IDLE_TIMEOUT && link.is_idle(&mut cx));
+        idle.watched = !idle.links.is_empty();
+        idle.watched
+    }
+
     async fn connect(&self) -> Result<Box<Link>, Error> {
         let mut connector = self.connector.clone();
         let connecting = async {
@@ -213,18 +223,13 @@ impl Shared {
     }
 }
 
-/// Drops idle connections that are closed or old, for as long as there are any.
+/// Looks at idle connections from time to time, for as long as there are any.
 async fn watch(pool: Weak<Shared>, shelf: usize) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let Some(pool) = pool.upgrade() else { return };
-        let mut idle = pool.lock(shelf);
-        // Whoever takes one has itself woken anew.
-        let mut cx = Context::from_waker(Waker::noop());
-        idle.links.retain_mut(|(since, link)| since.elapsed() < IDLE_TIMEOUT && link.is_idle(&mut cx));
-        if idle.links.is_empty() {
-            idle.watched = false;
-            return;
+        match pool.upgrade() {
+            Some(pool) if pool.sweep(shelf) => {}
+            _ => return,
         }
     }
 }
@@ -286,5 +291,92 @@ impl HttpBody for Reply {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{TcpListener, TcpStream as Blocking},
+        sync::mpsc,
+        thread,
+    };
+
+    use super::*;
+
+    /// A server that answers `answers` requests on each connection and then closes it; it tells of every connection.
+    fn server(answers: usize) -> (Pool, mpsc::Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let (tell, told) = mpsc::channel();
+        let serve = move |mut stream: Blocking| {
+            for _ in 0..answers {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    match stream.read(&mut byte) {
+                        Ok(1) => head.extend(byte),
+                        _ => return,
+                    }
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            }
+        };
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(()) = tell.send(()) else { return };
+                thread::spawn(move || serve(stream.unwrap()));
+            }
+        });
+        (Pool::new(address, Duration::from_secs(5)).unwrap(), told)
+    }
+
+    async fn ask(pool: &Pool) -> Bytes {
+        let answer = pool.send(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn connections_are_kept_as_long_as_they_stand() {
+        let (pool, connections) = server(3);
+        for _ in 0..3 {
+            assert_eq!(ask(&pool).await, "ok");
+        }
+        assert_eq!(connections.try_iter().count(), 1);
+        // The server has closed it, or is about to.
+        while pool.0.sweep(0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(ask(&pool).await, "ok");
+        assert_eq!(connections.try_iter().count(), 1);
+        assert!(pool.0.sweep(0), "this one stands");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_to_its_end_takes_its_connection_with_it() {
+        let (pool, connections) = server(10);
+        drop(pool.send(Request::get("/").body(Body::empty()).unwrap()).await.unwrap());
+        assert_eq!(ask(&pool).await, "ok");
+        assert_eq!(connections.try_iter().count(), 2);
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn threads_that_keep_to_themselves_share_no_connections() {
+        let (pool, connections) = server(10);
+        let work = |alone: bool| {
+            if alone {
+                keep_to_this_thread();
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            for _ in 0..2 {
+                assert_eq!(runtime.block_on(ask(&pool)), "ok");
+            }
+            pool.0.shelf()
+        };
+        let shelves = thread::scope(|scope| [true, false].map(|alone| scope.spawn(move || work(alone)).join().unwrap()));
+        assert!(shelves[0] > 0 && shelves[1] == 0, "{shelves:?}");
+        assert_eq!(connections.try_iter().count(), 2);
     }
 }
