@@ -168,13 +168,13 @@ def filled(theirs, ours):
 
 def more_series(theirs, ours):
     """Whether ours are some of their series."""
-    known = [repr(series) for series in series_of(theirs)]
-    return all(repr(series) in known for series in series_of(ours))
+    known = series_of(theirs)
+    return all(any(compare.same(series, other, compare.SUMS) for other in known) for series in series_of(ours))
 
 
 EQUAL = {
     "series": more_series,
-    "mode": but(r"^mode|^c\d$"),
+    "mode": but(r"^mode|^c\d(_|$)"),
     # The time may be the row's own; the percentile itself has to be the same.
     "percentile": but(r"^(?!percentile)"),
     "filled": filled,

@@ -134,18 +134,20 @@ fn function(builder: &mut Builder<'_>, call: &ast::Call, name: &str) -> Result<F
         "top" | "bottom" => {
             let between = args.get(1..args.len().saturating_sub(1)).unwrap_or_default();
             let mut by: Vec<(Box<str>, usize)> = Vec::new();
+            let mut names: Vec<Box<str>> = Vec::new();
             for arg in between {
                 let Expr::VarRef(reference) = arg else { continue };
                 let (slot, kind) = builder.reference(reference, true);
                 // Fields are selected too, but points aren't told apart by them.
                 let name = &reference.name.name;
+                names.push(name.clone());
                 if kind == Type::Tag || builder.catalog.tag_columns.contains(name) {
                     by.push((name.clone(), slot));
                 }
             }
             by.sort();
             let by = (!between.is_empty()).then(|| by.into_iter().map(|(_, slot)| slot).collect());
-            Function::Extremes { largest: name == "top", count: size(args.last()), by }
+            Function::Extremes { largest: name == "top", count: size(args.last()), by, names }
         }
         "integral" => Function::Integral { unit: unit(call).unwrap_or(SECOND) },
         "derivative" => Function::Derivative { unit: rate_unit, non_negative: false },

@@ -249,6 +249,8 @@ pub(super) enum Function {
         largest: bool,
         count: usize,
         by: Option<Vec<usize>>,
+        /// The names of all that stands there: series are told apart by the tags that are called so, also where a field is shown.
+        names: Vec<Box<str>>,
     },
     /// All points as they are: what transformations of a field work on.
     Points,

@@ -395,8 +395,8 @@ fn table(
 fn told_apart_by(resolved: &fields::Fields) -> Vec<Box<str>> {
     let mut names = BTreeSet::new();
     for call in &resolved.calls {
-        if let Function::Extremes { by: Some(by), .. } = &call.function {
-            names.extend(by.iter().map(|slot| resolved.refs[*slot].name.clone()));
+        if let Function::Extremes { names: tags, .. } = &call.function {
+            names.extend(tags.iter().cloned());
         }
     }
     names.into_iter().collect()

@@ -99,7 +99,7 @@ pub(super) fn fold(function: &Function, kind: Type, aux: &[usize], ascending: bo
         Function::Min if kind == Type::Boolean => Some(reduce::boxed::<Boolean, Min<Boolean>>()),
         Function::Max => numbers!(Max),
         Function::Min => numbers!(Min),
-        Function::Extremes { largest, count, by } => {
+        Function::Extremes { largest, count, by, .. } => {
             let column = |slot: &usize| aux.iter().position(|aux| aux == slot);
             let by = by.as_ref().map(|by| by.iter().filter_map(column).collect());
             let wanted = extremes::Wanted { largest: *largest, count: *count, by };

@@ -39,7 +39,10 @@ pub(super) fn join(
         let Some((rank, time)) = (if select.ascending { pending.min() } else { pending.max() }) else { break };
         match groups.last_mut() {
             Some((key, len)) if Arc::ptr_eq(key, &keys[rank as usize]) => *len += 1,
-            _ => groups.push((Arc::clone(&keys[rank as usize]), 1)),
+            _ => {
+                groups.push((Arc::clone(&keys[rank as usize]), 1));
+                last.fill(Scalar::Null);
+            }
         }
         for (i, head) in heads.iter_mut().enumerate() {
             let point = head.next_if(|(point, of)| (*of, point.time) == (rank, time)).map(|(point, _)| point);

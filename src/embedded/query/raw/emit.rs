@@ -117,13 +117,22 @@ impl<'a, 'o, 'b> Emitter<'a, 'o, 'b> {
                 }
             }
             Fill::Previous => {
-                if !self.select.mixes_groups() && self.filled.as_ref() != keys.first().map(|(key, _)| key) {
-                    self.filled = keys.first().map(|(key, _)| Arc::clone(key));
-                    self.last.fill(Scalar::Null);
+                // Each time another group comes, it begins anew.
+                let mut begins = vec![false; time.len()];
+                let mut row = 0;
+                for (key, len) in &keys {
+                    if self.filled.as_ref() != Some(key) {
+                        begins[row] = true;
+                        self.filled = Some(Arc::clone(key));
+                    }
+                    row += len;
                 }
                 for ((slot, reference), last) in slots.iter_mut().zip(&self.select.refs).zip(&mut self.last) {
                     let values: Vec<Scalar> = (0..slot.len())
                         .map(|row| {
+                            if begins[row] {
+                                *last = Scalar::Null;
+                            }
                             if slot.is_valid(row) {
                                 *last = Scalar::of(slot, row);
                             }
