@@ -205,14 +205,13 @@ impl Reading<'_, '_> {
                 trimmed = trim(runs, &inside());
                 &trimmed
             };
-            match &mut running.leaf {
-                Leaf::Fold(fold) => update(&mut **fold, group, rows, array, runs, self.aux, self.budget)?,
-                Leaf::Selector(selector) => {
-                    if !selector.add((outer, group, place.1), self.table, rows, array, runs, self.budget)? {
-                        return Ok(false);
-                    }
-                }
-                _ => {}
+            let fits = match &mut running.leaf {
+                Leaf::Fold(fold) => update(&mut **fold, group, rows, array, runs, self.aux, self.budget).map(|()| true),
+                Leaf::Selector(selector) => selector.add((outer, group, place.1), self.table, rows, array, runs, self.budget),
+                _ => Ok(true),
+            };
+            if !fits? {
+                return Ok(false);
             }
         }
         Ok(true)
