@@ -230,6 +230,25 @@ async fn connections_are_kept_and_replaced_when_the_server_has_closed_them() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_closed_while_it_was_idle_costs_no_time() {
+    for rest in [50, 200] {
+        let server = Raw::start(|_, mut stream| async move {
+            read_request(&mut stream).await;
+            stream.write_all(OK.as_bytes()).await.unwrap();
+        })
+        .await;
+        // Nothing is sent again: it was never sent.
+        let upstream = Upstream::new(&config::Upstream { retries: 0, ..config(&server.url()) }).unwrap();
+        for _ in 0..10 {
+            let answer = tokio::time::timeout(Duration::from_secs(5), upstream.clone().oneshot(write())).await;
+            assert_eq!(answer.expect("at once").unwrap().status(), 204);
+            // Until the server's end has come; nobody looks at the connection meanwhile.
+            tokio::time::sleep(Duration::from_millis(rest)).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn requests_and_replies_lose_what_belongs_to_a_connection_and_nothing_else() {
     let (seen, mut requests) = mpsc::channel(1);
     let server = Raw::start(move |_, mut stream| {
