@@ -354,6 +354,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_sent_on_a_connection_that_the_server_has_closed_goes_on_another() {
+        let (pool, connections) = server(1);
+        for _ in 0..3 {
+            let asked = tokio::time::timeout(Duration::from_secs(2), ask(&pool));
+            assert_eq!(asked.await.expect("nobody waits for a connection that is gone"), "ok");
+            // Nobody looks at the idle connection in between.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        assert_eq!(connections.try_iter().count(), 3);
+    }
+
+    #[tokio::test]
     async fn an_answer_that_nobody_reads_to_its_end_takes_its_connection_with_it() {
         let (pool, connections) = server(10);
         drop(pool.send(Request::get("/").body(Body::empty()).unwrap()).await.unwrap());
