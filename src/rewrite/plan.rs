@@ -18,12 +18,14 @@ use crate::{
     influxql::{
         Statement, StatementKind,
         ast::{Ident, Limits4, NamedOn, OnAll, RetentionPolicySpec, Select, Show, ShowKind},
-        is_read_only,
+        is_read_only, validate,
     },
     native::{Api, Target},
     respond::{self, Answer, Event, Message},
     types::Profile,
 };
+
+const POLICY_NOT_FOUND: &str = "retention policy not found";
 
 /// One statement's way to its answer.
 #[derive(Debug)]
@@ -362,7 +364,7 @@ impl Planner<'_> {
     async fn missing(&self, place: &Place) -> Result<String, Error> {
         Ok(match &place.rp {
             Some(rp) if self.list().await?.iter().any(|mapping| mapping.database == place.db) => {
-                format!("retention policy not found: {rp}")
+                format!("{POLICY_NOT_FOUND}: {rp}")
             }
             _ => format!("database not found: {}", place.db),
         })
@@ -395,7 +397,12 @@ impl Planner<'_> {
                     {
                         return Ok(work);
                     }
-                    return Ok(Work::Fail(self.missing(place).await?));
+                    let missing = self.missing(place).await?;
+                    // What is wrong with the statement comes before policies, but behind databases.
+                    return Ok(Work::Fail(match validate(statement) {
+                        Err(wrong) if missing.starts_with(POLICY_NOT_FOUND) => wrong.to_string(),
+                        _ => missing,
+                    }));
                 }
                 Err(error) => return Err(error),
             }

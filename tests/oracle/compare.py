@@ -52,7 +52,7 @@ def is_float(number):
     if any(char in number for char in ".eE"):
         return True
     digits = number.lstrip("-")
-    return len(digits) > 17 and digits == format(decimal.Decimal(repr(float(digits))), "f").removesuffix(".0")
+    return len(digits) > 15 and digits == format(decimal.Decimal(repr(float(digits))), "f").removesuffix(".0")
 
 
 def largest(rows):

@@ -92,18 +92,21 @@ def executed(theirs, ours):
 
 
 def series_of(text):
-    return [series for result in compare.parse(text)["results"] for series in result.get("series", [])]
+    """All series of an answer, each with the number of its statement."""
+    return [{"statement": i} | series for i, result in enumerate(compare.parse(text)["results"]) for series in result.get("series", [])]
 
 
 def fewer(theirs, ours):
     """Whether their rows are some of ours, series by series."""
-    known = {repr((series.get("name"), series.get("tags"))): series["values"] for series in series_of(ours)}
+    key = lambda series: repr((series["statement"], series.get("name"), series.get("tags"), series["columns"]))
+    known = {key(series): series["values"] for series in series_of(ours)}
 
     def within(few, many):
         rest = iter(many)
         return all(any(compare.same(row, other, compare.SUMS) for other in rest) for row in few)
 
-    return all(within(series["values"], known.get(repr((series.get("name"), series.get("tags"))), [])) for series in series_of(theirs))
+    errors = [[result.get("error") for result in compare.parse(text)["results"]] for text in (theirs, ours)]
+    return errors[0] == errors[1] and all(within(series["values"], known.get(key(series), [])) for series in series_of(theirs))
 
 
 def counts(theirs, ours):
@@ -135,7 +138,8 @@ def absolute(theirs, ours):
 
     def blank(series):
         free = [i for i, name in enumerate(series["columns"]) if re.search(r"abs|^c\d", name)]
-        rows = [[0 if i in free and not (value and compare.is_float(value)) else value for i, value in enumerate(row)] for row in series["values"]]
+        whole = lambda value: not (value and any(char in value for char in ".eE"))
+        rows = [[0 if i in free and whole(value) else value for i, value in enumerate(row)] for row in series["values"]]
         return [series.get("name"), series.get("tags"), series["columns"], rows]
 
     return compare.same(list(map(blank, series_of(theirs))), list(map(blank, series_of(ours))), compare.SUMS)
@@ -166,6 +170,22 @@ def filled(theirs, ours):
     )
 
 
+def chosen(theirs, ours):
+    """Whether theirs have no more series and rows than ours have, and no value, behind the time, that is beyond all of ours."""
+    known = {repr((series["statement"], series.get("name"), series.get("tags"), series["columns"])): series for series in series_of(ours)}
+
+    def within(series):
+        other = known.get(repr((series["statement"], series.get("name"), series.get("tags"), series["columns"])))
+        if other is None or len(series["values"]) > len(other["values"]):
+            return False
+        if not re.match(r"top|bottom|c\d", series["columns"][1]):
+            return compare.same(series["values"], other["values"], compare.SUMS)
+        values, ours = ([float(row[1]) for row in rows if row[1] is not None] for rows in (series["values"], other["values"]))
+        return not values or bool(ours) and (max(values) <= max(ours) if series["columns"][1] != "bottom" else min(values) >= min(ours))
+
+    return len(series_of(theirs)) <= len(known) and all(map(within, series_of(theirs)))
+
+
 def more_series(theirs, ours):
     """Whether ours are some of their series."""
     known = series_of(theirs)
@@ -180,7 +200,7 @@ EQUAL = {
     "filled": filled,
     "sorted": lambda theirs, ours: sorted_values(theirs) == sorted_values(ours),
     "sample": lambda theirs, ours: shape(theirs) == shape(ours),
-    "executed": executed, "fewer": fewer, "counts": counts, "columns": columns, "absolute": absolute,
+    "chosen": chosen, "executed": executed, "fewer": fewer, "counts": counts, "columns": columns, "absolute": absolute,
 }
 
 
@@ -321,6 +341,8 @@ memory = "1MiB"
             if known.covers(statement, theirs, ours):
                 known.used += 1
                 self.counts["meant"] += 1
+                if self.verbose:
+                    print(f"MEANT {known.name}, db {db}: {statement}\n  1.6.7 {shorten(theirs)}\n  ours  {shorten(ours)}", flush=True)
                 return None
         # Does 1.6.7 agree with itself?
         others = [self.ask(parameters)[0] for _ in range(6)]
@@ -453,7 +475,7 @@ def main():
     parser.add_argument("--without", default="", help="functions that random statements leave out, with commas")
     parser.add_argument("--unfinished", action="store_true", help="count what is answered with \"not implemented\", but don't fail")
     parser.add_argument("--ask", nargs=2, action="append", metavar=("DB", "STATEMENT"), help="ask both one statement and show the answers")
-    parser.add_argument("--verbose", action="store_true", help="show whole answers")
+    parser.add_argument("--verbose", action="store_true", help="show whole answers, and the differences that are meant")
     arguments = parser.parse_args()
     corpus = arguments.corpus is not None or not (arguments.random or arguments.minutes or arguments.ask)
     seed = arguments.seed or str(random.randrange(10**6))

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Kind},
     influxql::{
         Statement, StatementKind,
-        ast::{Dimension, Fill, Select, Source},
+        ast::{Dimension, Fill, Select},
     },
     lineprotocol::{FieldValue, Line},
     native::{GROUP_KEY_METADATA, MEASUREMENT_COLUMN},
@@ -34,9 +34,6 @@ impl Engine {
     /// says how many there were.
     pub(super) async fn select_into(&self, select: &Select, query: &Query) -> Result<RecordBatch, Error> {
         let Some(target) = &select.into else { return Err(Error::invalid("missing target")) };
-        if select.from.iter().any(writes) {
-            return Err(Error::new(Kind::NotImplemented, "not implemented: INTO in a subquery"));
-        }
         let name = target.database.as_ref().map(|name| &*name.name).or(query.bucket.as_deref());
         let name: Box<str> = name.ok_or_else(|| Error::invalid("database name required"))?.into();
         if !query.access.allows(&name, Permission::Write) {
@@ -74,10 +71,6 @@ impl Engine {
         }
         answer(written)
     }
-}
-
-fn writes(source: &Source) -> bool {
-    matches!(source, Source::Subquery(select) if select.into.is_some() || select.from.iter().any(writes))
 }
 
 /// `{"name":"result","columns":["time","written"],"values":[["1970-01-01T00:00:00Z",3]]}`

@@ -16,13 +16,24 @@ use crate::{
 const TAGS: usize = 1 << 32;
 
 /// A condition whose tags wait for their numbers.
-pub(super) struct Bound(Expr);
+pub(super) struct Bound {
+    points: Expr,
+    series: Expr,
+}
 
 impl Bound {
     /// Numbers the tags behind so many fields.
-    pub(super) fn place_tags(self, fields: usize) -> Expr {
-        place(self.0, fields)
+    pub(super) fn place_tags(self, fields: usize) -> Placed {
+        Placed { points: place(self.points, fields), series: place(self.series, fields) }
     }
+}
+
+/// A condition over numbered columns.
+pub(super) struct Placed {
+    /// Which points it leaves.
+    pub(super) points: Expr,
+    /// Which series 1.x's index leaves, whether points of them are left or not: it decides by comparisons of tags alone.
+    pub(super) series: Expr,
 }
 
 fn place(expr: Expr, fields: usize) -> Expr {
@@ -31,6 +42,7 @@ fn place(expr: Expr, fields: usize) -> Expr {
         Expr::Slot(_) | Expr::Literal(_) => expr,
         Expr::Cast(inner, kind) => Expr::Cast(Box::new(place(*inner, fields)), kind),
         Expr::NonEmpty(inner) => Expr::NonEmpty(Box::new(place(*inner, fields))),
+        Expr::Falsy(inner) => Expr::Falsy(Box::new(place(*inner, fields))),
         Expr::Binary(op, left, right) => Expr::Binary(op, Box::new(place(*left, fields)), Box::new(place(*right, fields))),
         Expr::Match { text, regex, negated } => Expr::Match { text: Box::new(place(*text, fields)), regex, negated },
         Expr::Math(math, args) => Expr::Math(math, args.into_iter().map(|arg| place(arg, fields)).collect()),
@@ -53,25 +65,32 @@ pub(super) struct Names<'a> {
 
 /// Binds a condition. A field goes before a tag of the same name; a name that is neither is a tag that no series has.
 pub(super) fn bind(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Bound, Error> {
-    series(expr, names).map(Bound)
+    let (points, series) = series(expr, names)?;
+    Ok(Bound { points, series })
 }
 
-/// What stands outermost, alone or joined by `AND` and `OR`: here comparisons of tags choose series, with rules of their own.
-fn series(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
+/// What stands outermost, alone or joined by `AND` and `OR`: here comparisons of tags choose series, with rules of their own. What it says
+/// of points, and what of series.
+fn series(expr: &ast::Expr, names: &mut Names<'_>) -> Result<(Expr, Expr), Error> {
     match expr {
         ast::Expr::Paren(inner, _) => series(inner, names),
         ast::Expr::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Or) => {
             let (left, right) = (series(&binary.left, names)?, series(&binary.right, names)?);
-            Ok(Expr::Binary(binary.op, Box::new(left), Box::new(right)))
+            let both = |left, right| Expr::Binary(binary.op, Box::new(left), Box::new(right));
+            Ok((both(left.0, right.0), both(left.1, right.1)))
         }
-        ast::Expr::Binary(binary) => match names.measurement {
-            Some(measurement) => match by_tags(binary, names, measurement)? {
-                Some(expr) => Ok(expr),
-                None => bind_expr(expr, names),
-            },
-            None => bind_expr(expr, names),
-        },
-        _ => bind_expr(expr, names),
+        ast::Expr::Binary(binary) => {
+            let by_tags = names.measurement.map(|measurement| by_tags(binary, names, measurement)).transpose()?;
+            match by_tags.flatten() {
+                Some(expr) => Ok((expr.clone(), expr)),
+                None => Ok((bind_expr(expr, names)?, Expr::constant(true))),
+            }
+        }
+        _ => {
+            let expr = bind_expr(expr, names)?;
+            let series = Expr::constant(expr.truth() == Some(true));
+            Ok((expr, series))
+        }
     }
 }
 
@@ -134,6 +153,12 @@ fn bind_expr(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
             (op, right) => {
                 let left = bind_expr(&binary.left, names)?;
                 let right = bind_expr(right, names)?;
+                let falsy = |value: Expr, other: &Expr| {
+                    // In a subquery's row a missing value is as good as false.
+                    let whether = names.measurement.is_none() && matches!(other, Expr::Literal(Scalar::Boolean(_)));
+                    if whether { Expr::Falsy(Box::new(value)) } else { value }
+                };
+                let (left, right) = (falsy(left.clone(), &right), falsy(right, &left));
                 Expr::Binary(op, Box::new(left), Box::new(right))
             }
         },
@@ -167,6 +192,8 @@ fn bind_expr(expr: &ast::Expr, names: &mut Names<'_>) -> Result<Expr, Error> {
                 None => Expr::Slot(slot),
             };
             match reference.cast {
+                // A subquery's column is found by its name, whatever it is said to be.
+                Some(Cast::Tag) if !over_series => field(name).map_or_else(|| tag(name), own),
                 Some(Cast::Tag) => tag(name),
                 Some(Cast::Field) => field(name).map_or(Expr::Literal(Scalar::Null), own),
                 Some(Cast::Float) => typed(field(name), Type::Float),

@@ -25,6 +25,8 @@ pub(super) enum Expr {
     Cast(Box<Self>, Type),
     /// A text, null where it is empty.
     NonEmpty(Box<Self>),
+    /// A boolean, false where it is null.
+    Falsy(Box<Self>),
     Binary(BinaryOp, Box<Self>, Box<Self>),
     Match {
         text: Box<Self>,
@@ -49,6 +51,13 @@ impl Expr {
             Self::Literal(value) => value.repeat(len),
             Self::Cast(expr, kind) => cast_or_null(&expr.eval(slots, len, division), *kind),
             Self::NonEmpty(text) => non_empty(&text.eval(slots, len, division)),
+            Self::Falsy(value) => {
+                let value = value.eval(slots, len, division);
+                match value.as_any().downcast_ref::<BooleanArray>() {
+                    Some(booleans) => Arc::new(truths(booleans)),
+                    None => value,
+                }
+            }
             Self::Binary(op, left, right) => {
                 binary(*op, &left.eval(slots, len, division), &right.eval(slots, len, division), division)
             }
@@ -83,6 +92,7 @@ impl Expr {
             Self::Literal(_) => self.clone(),
             Self::Cast(expr, kind) => Self::Cast(Box::new(expr.renumbered(number)), *kind),
             Self::NonEmpty(text) => Self::NonEmpty(Box::new(text.renumbered(number))),
+            Self::Falsy(value) => Self::Falsy(Box::new(value.renumbered(number))),
             Self::Match { text, regex, negated } => {
                 Self::Match { text: Box::new(text.renumbered(number)), regex: Arc::clone(regex), negated: *negated }
             }
@@ -100,6 +110,7 @@ impl Expr {
             Self::Literal(_) => return self.clone(),
             Self::Cast(expr, kind) => Self::Cast(Box::new(expr.bind(known)), *kind),
             Self::NonEmpty(text) => Self::NonEmpty(Box::new(text.bind(known))),
+            Self::Falsy(value) => Self::Falsy(Box::new(value.bind(known))),
             Self::Match { text, regex, negated } => {
                 Self::Match { text: Box::new(text.bind(known)), regex: Arc::clone(regex), negated: *negated }
             }
@@ -165,7 +176,7 @@ impl Expr {
         match self {
             Self::Slot(slot) => *slot < end,
             Self::Literal(_) => false,
-            Self::Cast(expr, _) | Self::NonEmpty(expr) => expr.reads_below(end),
+            Self::Cast(expr, _) | Self::NonEmpty(expr) | Self::Falsy(expr) => expr.reads_below(end),
             Self::Match { text, .. } => text.reads_below(end),
             Self::Math(_, args) => args.iter().any(|arg| arg.reads_below(end)),
             Self::Binary(_, left, right) => left.reads_below(end) || right.reads_below(end),
@@ -181,7 +192,7 @@ impl Expr {
         match self {
             Self::Slot(_) => false,
             Self::Literal(_) => true,
-            Self::Cast(expr, _) | Self::NonEmpty(expr) => literal(expr),
+            Self::Cast(expr, _) | Self::NonEmpty(expr) | Self::Falsy(expr) => literal(expr),
             Self::Match { text, .. } => literal(text),
             Self::Math(_, args) => args.iter().all(literal),
             Self::Binary(_, left, right) => literal(left) && literal(right),

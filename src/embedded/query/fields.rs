@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::{
     describe,
     expr::Expr,
+    fold::fold,
     functions,
-    ir::{Call, Column, Ref},
+    ir::{Call, Column, Ref, Seen},
     math::Math,
     pattern, resolve,
     resolve::Catalog,
@@ -28,24 +29,20 @@ pub(super) struct Fields {
     pub(super) refused: Option<(usize, Box<str>)>,
 }
 
-/// Whether a call works on windows and the one before the first.
-pub(super) fn transforms(ast: &ast::Select) -> bool {
-    fn within(expr: &ast::Expr) -> bool {
+/// How many windows more transformations may look at.
+pub(super) fn more_windows(ast: &ast::Select) -> i64 {
+    fn within(expr: &ast::Expr) -> i64 {
         match expr {
             ast::Expr::Call(call) => {
-                let name = call.name.name.to_ascii_lowercase();
-                name.ends_with("derivative")
-                    || name.ends_with("difference")
-                    || name == "moving_average"
-                    || name == "elapsed"
-                    || call.args.iter().any(within)
+                let inner = call.args.iter().map(within).max().unwrap_or(0);
+                inner.max(functions::more_windows(call))
             }
-            ast::Expr::Binary(binary) => within(&binary.left) || within(&binary.right),
+            ast::Expr::Binary(binary) => within(&binary.left).max(within(&binary.right)),
             ast::Expr::Paren(inner, _) => within(inner),
-            _ => false,
+            _ => 0,
         }
     }
-    ast.fields.iter().any(|field| within(&field.expr))
+    ast.fields.iter().map(|field| within(&field.expr)).max().unwrap_or(0)
 }
 
 fn is_time(expr: &ast::Expr) -> bool {
@@ -58,17 +55,37 @@ pub(super) fn kind_of(reference: &VarRef, catalog: &Catalog) -> Type {
     let field = catalog.fields.get(name);
     match reference.cast {
         None => catalog.kind(name),
-        Some(Cast::Tag) if catalog.tags.contains(name) => Type::Tag,
+        // Of a subquery, what isn't there has the type that is said of it.
+        Some(Cast::Tag) if catalog.tags.contains(name) || catalog.subqueries => Type::Tag,
         Some(Cast::Tag) => Type::Unknown,
+        Some(Cast::Field) if catalog.tag_columns.contains(name) => Type::Unknown,
         Some(Cast::Field) => field.copied().unwrap_or(Type::Unknown),
-        Some(cast) => match (cast, field) {
-            (_, None) => Type::Unknown,
-            (Cast::Float, _) => Type::Float,
-            (Cast::Integer, _) => Type::Integer,
-            (Cast::Unsigned, _) => Type::Unsigned,
-            (Cast::String, _) => Type::String,
-            _ => Type::Boolean,
-        },
+        Some(_) if field.is_none() && !catalog.subqueries => Type::Unknown,
+        Some(Cast::Float) => Type::Float,
+        Some(Cast::Integer) => Type::Integer,
+        Some(Cast::Unsigned) => Type::Unsigned,
+        Some(Cast::String) => Type::String,
+        Some(Cast::Boolean) => Type::Boolean,
+    }
+}
+
+/// The type that expressions take a reference for: what is a tag within a subquery is one outside.
+pub(super) fn typed_reference(reference: &VarRef, catalog: &Catalog) -> Type {
+    match reference.cast {
+        None if catalog.tag_columns.contains(&reference.name.name) => Type::Tag,
+        _ => kind_of(reference, catalog),
+    }
+}
+
+/// The type of a selected reference. Casts of a subquery's columns that can't be done are not.
+fn selected_kind(reference: &VarRef, catalog: &Catalog) -> Type {
+    let kind = kind_of(reference, catalog);
+    let name = &reference.name.name;
+    let own = catalog.fields.get(name).copied().or_else(|| catalog.tags.contains(name).then_some(Type::Tag));
+    match (reference.cast, own) {
+        (None | Some(Cast::Field), _) | (_, None) => kind,
+        (_, Some(own)) if !catalog.subqueries || own.is_number() && kind.is_number() => kind,
+        (_, Some(own)) => own,
     }
 }
 
@@ -76,6 +93,29 @@ pub(super) fn kind_of(reference: &VarRef, catalog: &Catalog) -> Type {
 struct Item {
     expr: ast::Expr,
     alias: Option<Box<str>>,
+    seen: Seen,
+}
+
+impl Item {
+    fn new(expr: ast::Expr, alias: Option<Box<str>>) -> Self {
+        Self { expr, alias, seen: Seen::Always }
+    }
+}
+
+/// The fields without the times among them, and what the last of these was called. 1.x passes over the field behind one that it takes out: a
+/// time stays there as a column without values, and so do all times in a subquery.
+fn without_times(fields: &[ast::Field], subquery: bool) -> (Vec<&ast::Field>, Box<str>) {
+    let mut left: Vec<&ast::Field> = fields.iter().collect();
+    let mut name: Box<str> = "time".into();
+    let mut place = 0;
+    while let Some(field) = left.get(place).filter(|_| !subquery) {
+        if is_time(&field.expr) {
+            name = field.alias.as_ref().map_or_else(|| "time".into(), |alias| alias.name.clone());
+            left.remove(place);
+        }
+        place += 1;
+    }
+    (left, name)
 }
 
 /// Expands, names and types the selected columns. In a subquery, operators take what they don't know for nothing.
@@ -86,79 +126,59 @@ pub(super) fn resolve(
     windows: Option<&Windows>,
     subquery: bool,
 ) -> Result<Fields, Error> {
-    let mut time_name: Box<str> = "time".into();
+    let (selected, time_name) = without_times(&ast.fields, subquery);
     let mut items = Vec::new();
     let grouped_by_pattern =
         ast.group_by.iter().any(|dimension| matches!(dimension, Dimension::Wildcard(_) | Dimension::Regex(_)));
     // What `*` stands for, by name: fields, and tags that aren't grouped by. With `GROUP BY *` no tags at all.
     let mut all: Vec<(&str, Type)> = catalog.fields.iter().map(|(name, kind)| (&**name, *kind)).collect();
+    all.retain(|(name, _)| !catalog.by_name.contains(*name));
+    for (_, kind) in all.iter_mut().filter(|(name, _)| catalog.tag_columns.contains(*name)) {
+        *kind = Type::Tag;
+    }
+    all.extend(catalog.unknown.iter().filter(|name| !catalog.fields.contains_key(*name)).map(|name| (&**name, Type::Unknown)));
     if !grouped_by_pattern && !all.is_empty() {
         all.extend(catalog.tags.iter().filter(|tag| !dimensions.contains(tag)).map(|tag| (&**tag, Type::Tag)));
     }
     all.sort_by(|a, b| a.0.cmp(b.0).then(a.1.rank().cmp(&b.1.rank())));
 
-    for field in &ast.fields {
-        if is_time(&field.expr) {
-            if let Some(alias) = &field.alias {
-                time_name = alias.name.clone();
-            }
-            continue;
-        }
+    for field in selected {
         let alias = field.alias.as_ref().map(|alias| alias.name.clone());
-        expand(&field.expr, alias, &all, &mut items)?;
+        expand(&fold(&field.expr), alias, &all, catalog, &mut items)?;
         // What `top` and `bottom` name beside their field is selected too, unless it is written somewhere.
-        if ast.into.is_none() {
+        if ast.into.is_none() || subquery {
             named_beside(&field.expr, &mut items);
         }
     }
 
     // The types of all columns come before what is wrong with the functions of one.
     if !subquery {
-        items.iter().try_for_each(|item| typed(&item.expr, catalog).map(|_| ()))?;
+        items.iter().try_for_each(|item| typed(&item.expr, catalog, &|math, args| math.result(args)).map(|_| ()))?;
     }
     let mut builder = Builder { catalog, windows, refused: None, refs: Vec::new(), calls: Vec::new() };
     let mut exprs = Vec::with_capacity(items.len());
     for item in &items {
         exprs.push(builder.expr(&item.expr)?);
     }
-    let names = names(&items, &time_name);
     let refs = builder.refs.len();
-    let kinds: Vec<Type> = builder.refs.iter().map(|r| r.kind).chain(builder.calls.iter().map(|call| call.output)).collect();
     let columns = exprs
         .into_iter()
-        .zip(names)
-        .map(|((expr, kind), name)| {
-            let expr = shift_calls(expr, refs);
-            Column { name, outside: outside(&expr, &kinds), expr, kind }
+        .zip(names(&items))
+        .zip(&items)
+        .map(|(((expr, kind), name), item)| {
+            let own = item.alias.as_ref().is_some_and(|alias| *alias == name) || *base_name(&item.expr) == *name;
+            let seen = if own { item.seen } else { Seen::Never };
+            Column { name, outside: outside(&item.expr, catalog), expr: shift_calls(expr, refs), kind, seen }
         })
         .collect();
     Ok(Fields { refs: builder.refs, calls: builder.calls, columns, time_name, refused: builder.refused })
 }
 
-/// The type that a query around this one takes an expression for, given those of its slots.
-fn outside(expr: &Expr, slots: &[Type]) -> Type {
-    match expr {
-        Expr::Slot(slot) => slots.get(*slot).copied().unwrap_or(Type::Unknown),
-        Expr::Literal(value) => match value {
-            Scalar::Null => Type::Unknown,
-            Scalar::Float(_) => Type::Float,
-            Scalar::Integer(_) => Type::Integer,
-            Scalar::Unsigned(_) => Type::Unsigned,
-            Scalar::String(_) => Type::String,
-            Scalar::Boolean(_) => Type::Boolean,
-        },
-        Expr::Cast(_, kind) => *kind,
-        Expr::NonEmpty(inner) => outside(inner, slots),
-        Expr::Match { .. } => Type::Boolean,
-        Expr::Math(_, args) => args.first().map_or(Type::Unknown, |arg| outside(arg, slots)),
-        Expr::Binary(op, left, right) => match (outside(left, slots), outside(right, slots)) {
-            (Type::Unknown, kind) | (kind, Type::Unknown) => kind,
-            (Type::Boolean, _) if matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor) => Type::Boolean,
-            (left, right) if left == right && left.is_number() => left,
-            (left, right) if left.is_number() && right.is_number() => Type::Float,
-            _ => Type::Unknown,
-        },
-    }
+/// The type that a query around this one takes an expression for; unknown where its operands don't go together.
+fn outside(expr: &ast::Expr, catalog: &Catalog) -> Type {
+    // It is asked for the function's argument where nobody thinks of mathematics.
+    let math = |_: Math, args: &[Type]| args.first().copied().unwrap_or(Type::Unknown);
+    typed(expr, catalog, &math).unwrap_or(Type::Unknown)
 }
 
 /// Selects the tags and fields between the first and the last argument of `top` and `bottom`, where nothing is computed from the result.
@@ -166,7 +186,7 @@ fn named_beside(expr: &ast::Expr, items: &mut Vec<Item>) {
     match expr {
         ast::Expr::Call(call) if ["top", "bottom"].iter().any(|name| call.name.name.eq_ignore_ascii_case(name)) => {
             let between = call.args.get(1..call.args.len().saturating_sub(1)).unwrap_or_default();
-            items.extend(between.iter().map(|arg| Item { expr: arg.clone(), alias: None }));
+            items.extend(between.iter().map(|arg| Item { seen: Seen::ByName, ..Item::new(arg.clone(), None) }));
         }
         ast::Expr::Paren(inner, _) => named_beside(inner, items),
         _ => {}
@@ -174,11 +194,21 @@ fn named_beside(expr: &ast::Expr, items: &mut Vec<Item>) {
 }
 
 /// Replaces `*` and regular expressions, also as first argument of a call.
-fn expand(expr: &ast::Expr, alias: Option<Box<str>>, all: &[(&str, Type)], items: &mut Vec<Item>) -> Result<(), Error> {
+fn expand(
+    expr: &ast::Expr,
+    alias: Option<Box<str>>,
+    all: &[(&str, Type)],
+    catalog: &Catalog,
+    items: &mut Vec<Item>,
+) -> Result<(), Error> {
     let reference = |name: &str, kind: Type| {
         ast::Expr::VarRef(VarRef {
             name: ast::Ident { name: name.into(), span: crate::influxql::Span::default() },
-            cast: Some(if kind == Type::Tag { Cast::Tag } else { Cast::Field }),
+            cast: match kind {
+                Type::Tag if !catalog.tags.contains(name) => None,
+                Type::Tag => Some(Cast::Tag),
+                _ => Some(Cast::Field),
+            },
         })
     };
     match expr {
@@ -190,14 +220,14 @@ fn expand(expr: &ast::Expr, alias: Option<Box<str>>, all: &[(&str, Type)], items
                     WildcardKind::Tags => *kind != Type::Tag,
                 };
                 if !skip {
-                    items.push(Item { expr: reference(name, *kind), alias: None });
+                    items.push(Item::new(reference(name, *kind), None));
                 }
             }
         }
         ast::Expr::Regex(pattern) => {
             let pattern = pattern::compile(&pattern.pattern)?;
             let matching = all.iter().filter(|(name, _)| pattern.is_match(name));
-            items.extend(matching.map(|(name, kind)| Item { expr: reference(name, *kind), alias: None }));
+            items.extend(matching.map(|(name, kind)| Item::new(reference(name, *kind), None)));
         }
         ast::Expr::Call(call) => {
             let mut innermost = call;
@@ -211,7 +241,7 @@ fn expand(expr: &ast::Expr, alias: Option<Box<str>>, all: &[(&str, Type)], items
                 Some(ast::Expr::Wildcard(..)) => None,
                 Some(ast::Expr::Regex(regex)) => Some(pattern::compile(&regex.pattern)?),
                 _ => {
-                    items.push(Item { expr: expr.clone(), alias });
+                    items.push(Item::new(expr.clone(), alias));
                     return Ok(());
                 }
             };
@@ -221,11 +251,11 @@ fn expand(expr: &ast::Expr, alias: Option<Box<str>>, all: &[(&str, Type)], items
                 {
                     let mut copy = call.clone();
                     replace_innermost(&mut copy, reference(name, *kind));
-                    items.push(Item { expr: ast::Expr::Call(copy), alias: Some(format!("{prefix}_{name}").into()) });
+                    items.push(Item::new(ast::Expr::Call(copy), Some(format!("{prefix}_{name}").into())));
                 }
             }
         }
-        _ => items.push(Item { expr: expr.clone(), alias }),
+        _ => items.push(Item::new(expr.clone(), alias)),
     }
     Ok(())
 }
@@ -239,8 +269,7 @@ fn replace_innermost(call: &mut ast::Call, with: ast::Expr) {
 }
 
 /// Column names: aliases as they are, the others made unique.
-fn names(items: &[Item], time_name: &str) -> Vec<Box<str>> {
-    let _ = time_name;
+fn names(items: &[Item]) -> Vec<Box<str>> {
     let mut seen: HashMap<Box<str>, usize> = HashMap::new();
     for alias in items.iter().filter_map(|item| item.alias.as_ref()) {
         seen.insert(alias.clone(), 1);
@@ -306,6 +335,7 @@ fn shift_calls(expr: Expr, refs: usize) -> Expr {
         Expr::Slot(_) | Expr::Literal(_) => expr,
         Expr::Cast(inner, kind) => Expr::Cast(Box::new(shift_calls(*inner, refs)), kind),
         Expr::NonEmpty(inner) => Expr::NonEmpty(Box::new(shift_calls(*inner, refs))),
+        Expr::Falsy(inner) => Expr::Falsy(Box::new(shift_calls(*inner, refs))),
         Expr::Binary(op, left, right) => {
             Expr::Binary(op, Box::new(shift_calls(*left, refs)), Box::new(shift_calls(*right, refs)))
         }
@@ -327,13 +357,23 @@ pub(super) struct Builder<'a> {
 impl Builder<'_> {
     /// The slot of a reference.
     pub(super) fn reference(&mut self, reference: &VarRef, selected: bool) -> (usize, Type) {
-        let kind = kind_of(reference, self.catalog);
-        let name = &reference.name.name;
-        if let Some(slot) = self.refs.iter().position(|known| known.name == *name && known.kind == kind) {
+        let kind = if selected { selected_kind(reference, self.catalog) } else { kind_of(reference, self.catalog) };
+        self.named(&reference.name.name, kind, selected, false)
+    }
+
+    /// The slot of the tag of this name that the points themselves have, whatever else has the name: points are told apart by it.
+    pub(super) fn point_tag(&mut self, name: &str) -> usize {
+        self.named(name, Type::Tag, true, true).0
+    }
+
+    fn named(&mut self, name: &str, kind: Type, selected: bool, of_points: bool) -> (usize, Type) {
+        if let Some(slot) =
+            self.refs.iter().position(|known| (&*known.name, known.kind, known.of_points) == (name, kind, of_points))
+        {
             self.refs[slot].selected |= selected;
             return (slot, kind);
         }
-        self.refs.push(Ref { name: name.clone(), kind, selected });
+        self.refs.push(Ref { name: name.into(), kind, selected, of_points });
         (self.refs.len() - 1, kind)
     }
 
@@ -394,12 +434,12 @@ impl Builder<'_> {
     }
 }
 
-/// The type of an expression as far as its names tell.
-fn typed(expr: &ast::Expr, catalog: &Catalog) -> Result<Type, Error> {
+/// The type of an expression as far as its names tell; `math` tells that of a mathematical function.
+fn typed(expr: &ast::Expr, catalog: &Catalog, math: &dyn Fn(Math, &[Type]) -> Type) -> Result<Type, Error> {
     Ok(match expr {
-        ast::Expr::Paren(inner, _) => typed(inner, catalog)?,
-        ast::Expr::VarRef(reference) => kind_of(reference, catalog),
-        ast::Expr::Distinct(ident) => catalog.kind(&ident.name),
+        ast::Expr::Paren(inner, _) => typed(inner, catalog, math)?,
+        ast::Expr::VarRef(reference) => typed_reference(reference, catalog),
+        ast::Expr::Distinct(ident) => typed_reference(&VarRef { name: ident.clone(), cast: None }, catalog),
         ast::Expr::Literal(literal) => match &literal.value {
             Value::Boolean(_) => Type::Boolean,
             Value::Float(_) => Type::Float,
@@ -409,14 +449,14 @@ fn typed(expr: &ast::Expr, catalog: &Catalog) -> Result<Type, Error> {
             Value::Duration(_) => Type::Unknown,
         },
         ast::Expr::Call(call) => {
-            let args = call.args.iter().map(|arg| typed(arg, catalog)).collect::<Result<Vec<_>, _>>()?;
+            let args = call.args.iter().map(|arg| typed(arg, catalog, math)).collect::<Result<Vec<_>, _>>()?;
             match Math::named(&call.name.name) {
-                Some(math) => math.result(&args),
+                Some(named) => math(named, &args),
                 None => functions::result_type(&call.name.name, args.first().copied().unwrap_or(Type::Unknown)),
             }
         }
         ast::Expr::Binary(binary) => {
-            let (left, right) = (typed(&binary.left, catalog)?, typed(&binary.right, catalog)?);
+            let (left, right) = (typed(&binary.left, catalog, math)?, typed(&binary.right, catalog, math)?);
             result_type(binary, left, right)
                 .map_err(|why| Error::invalid(format!("type error: {}: {why}", resolve::typed_text(expr, catalog))))?
         }

@@ -110,6 +110,16 @@ fn slot_of(arg: &Arg) -> usize {
     }
 }
 
+/// How many windows more than those of the result a transformation may look at.
+pub(super) fn more_windows(call: &ast::Call) -> i64 {
+    match &*call.name.name.to_ascii_lowercase() {
+        "derivative" | "non_negative_derivative" | "difference" | "non_negative_difference" | "elapsed" | "cumulative_sum" => 1,
+        "moving_average" => integer(call.args.get(1)).unwrap_or(0),
+        name if Technical::new(name, 1, None, None).is_some() => integer(call.args.get(1)).unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// The function of this name, with its parameters.
 fn function(builder: &mut Builder<'_>, call: &ast::Call, name: &str) -> Result<Function, Error> {
     const SECOND: i64 = 1_000_000_000;
@@ -133,20 +143,17 @@ fn function(builder: &mut Builder<'_>, call: &ast::Call, name: &str) -> Result<F
         "sample" => Function::Sample(size(args.get(1))),
         "top" | "bottom" => {
             let between = args.get(1..args.len().saturating_sub(1)).unwrap_or_default();
-            let mut by: Vec<(Box<str>, usize)> = Vec::new();
-            let mut names: Vec<Box<str>> = Vec::new();
+            let mut by: Vec<&str> = Vec::new();
             for arg in between {
                 let Expr::VarRef(reference) = arg else { continue };
-                let (slot, kind) = builder.reference(reference, true);
-                // Fields are selected too, but points aren't told apart by them.
-                let name = &reference.name.name;
-                names.push(name.clone());
-                if kind == Type::Tag || builder.catalog.tag_columns.contains(name) {
-                    by.push((name.clone(), slot));
-                }
+                builder.reference(reference, true);
+                // What is a field here can be a tag of the points: they are told apart by the tag, not by the field.
+                by.push(&reference.name.name);
             }
-            by.sort();
-            let by = (!between.is_empty()).then(|| by.into_iter().map(|(_, slot)| slot).collect());
+            by.sort_unstable();
+            by.dedup();
+            let names = by.iter().map(|name| (*name).into()).collect();
+            let by = (!between.is_empty()).then(|| by.into_iter().map(|name| builder.point_tag(name)).collect());
             Function::Extremes { largest: name == "top", count: size(args.last()), by, names }
         }
         "integral" => Function::Integral { unit: unit(call).unwrap_or(SECOND) },

@@ -30,6 +30,9 @@ pub(super) struct Select {
     pub(super) time_name: Box<str>,
     /// Both ends included.
     pub(super) time: (i64, i64),
+    /// What is looked at for the outermost query: its time, and the windows before it that its transformations need. 1.x takes the types of
+    /// columns from there, and no subquery reads beyond.
+    pub(super) reach: (i64, i64),
     /// What the statement itself says of the time; `time` is the part of it that the query around it looks at.
     pub(super) own_time: (i64, i64),
     /// The end where nobody says one.
@@ -140,6 +143,8 @@ pub(super) struct Table {
     pub(super) by: Vec<Option<usize>>,
     /// `WHERE` without time. Slots: `fields`, then the schema's tags.
     pub(super) condition: Option<Arc<Expr>>,
+    /// What it says of series, as far as 1.x's index looks at it.
+    pub(super) series: Option<Arc<Expr>>,
 }
 
 impl Table {
@@ -154,6 +159,7 @@ impl Table {
         let fields = self.fields.len();
         let moved = |slot: usize| slot.checked_sub(fields).and_then(to).map_or(slot, |tag| fields + tag);
         self.condition = self.condition.as_ref().map(|condition| Arc::new(condition.renumbered(&moved)));
+        self.series = self.series.as_ref().map(|series| Arc::new(series.renumbered(&moved)));
     }
 }
 
@@ -182,6 +188,8 @@ pub(super) struct Ref {
     pub(super) kind: Type,
     /// Whether it is selected as such, not only a call's argument.
     pub(super) selected: bool,
+    /// Whether it is the tag that the points have, which a subquery needn't give.
+    pub(super) of_points: bool,
 }
 
 /// A selected column.
@@ -192,6 +200,17 @@ pub(super) struct Column {
     pub(super) kind: Type,
     /// What a query around this one takes it for: mathematical functions seem to give what they take.
     pub(super) outside: Type,
+    pub(super) seen: Seen,
+}
+
+/// What a query around this one knows of a column.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Seen {
+    Always,
+    /// Only where it is named: what `top` and `bottom` give beside their field.
+    ByName,
+    /// Its name was another's before it was made unique.
+    Never,
 }
 
 /// A call of an aggregate, a selector or a transformation.

@@ -18,6 +18,7 @@ mod explain;
 mod expr;
 mod fields;
 mod fill;
+mod fold;
 mod functions;
 mod holt_winters;
 mod ir;

@@ -11,7 +11,7 @@ use super::{
     condition,
     context::Context,
     describe, fields,
-    ir::{Fill, Function, Place, Reader, Select, Source, Table, closed},
+    ir::{Call, Fill, Function, Place, Reader, Seen, Select, Source, Table, closed},
     pattern, rows,
     time_range::{self, Clock, TimeRange},
     value::{Scalar, Type},
@@ -34,8 +34,12 @@ pub(super) struct Catalog {
     pub(super) tags: BTreeSet<Box<str>>,
     /// Whether there are subqueries: their tags are texts to functions.
     pub(super) subqueries: bool,
-    /// Columns of subqueries that are tags in there.
+    /// Columns of subqueries that are tags in there, or made of tags.
     pub(super) tag_columns: BTreeSet<Box<str>>,
+    /// Columns of subqueries of which nothing is known.
+    pub(super) unknown: BTreeSet<Box<str>>,
+    /// Columns of subqueries that `*` doesn't stand for.
+    pub(super) by_name: BTreeSet<Box<str>>,
 }
 
 impl Catalog {
@@ -46,6 +50,22 @@ impl Catalog {
             None if self.tags.contains(name) => Type::Tag,
             None => Type::Unknown,
         }
+    }
+
+    fn add_columns(&mut self, subquery: &Select) {
+        self.subqueries = true;
+        for column in &subquery.columns {
+            let set = match (column.seen, column.outside) {
+                (Seen::Never, _) => continue,
+                (_, Type::Tag) => &mut self.tag_columns,
+                (_, Type::Unknown) => &mut self.unknown,
+                _ => continue,
+            };
+            set.insert(column.name.clone());
+        }
+        let shown = |name: &str| subquery.columns.iter().any(|column| column.seen == Seen::Always && *column.name == *name);
+        let by_name = subquery.columns.iter().filter(|column| column.seen == Seen::ByName && !shown(&column.name));
+        self.by_name.extend(by_name.map(|column| column.name.clone()));
     }
 
     fn add(&mut self, schema: &Schema) {
@@ -71,6 +91,10 @@ pub(super) type Found = BTreeMap<Arc<str>, Vec<(Arc<dyn Tables>, Arc<Schema>)>>;
 /// What a subquery takes over from the query around it.
 struct Parent<'a> {
     time: (i64, i64),
+    /// See [`Select::reach`].
+    reach: (i64, i64),
+    /// Tags that it groups by, or tells points apart by, as far as it names them.
+    tags: Vec<Box<str>>,
     windows: Option<&'a Windows>,
     ascending: bool,
     slimit: u64,
@@ -88,7 +112,8 @@ pub(super) fn select(ast: &ast::Select, context: &Context<'_>) -> Result<Select,
 }
 
 fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Parent<'_>>) -> Result<Select, Error> {
-    if ast.into.is_some() {
+    // Within a subquery it is of no effect, as in 1.x.
+    if ast.into.is_some() && parent.is_none() {
         return Err(Error::new(Kind::NotImplemented, "not implemented: SELECT INTO"));
     }
     let zone = match &ast.timezone {
@@ -106,8 +131,8 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     let own_windows = windows(ast, clock)?;
     let windows = own_windows.clone().or_else(|| {
         let inherited = parent.and_then(|parent| parent.windows.cloned());
-        // Inherited windows follow the clocks of this query, if it names any.
-        inherited.map(|windows| Windows { zone: clock.zone.cloned().or(windows.zone), ..windows })
+        // Inherited windows follow the clocks that this query names: without any, none.
+        inherited.map(|windows| Windows { zone: clock.zone.cloned(), ..windows })
     });
 
     let mut ascending = !ast.order_by.is_some_and(|order| order.descending);
@@ -127,15 +152,17 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     let (measurements, subqueries): (Vec<_>, Vec<_>) =
         ast.from.iter().cloned().partition(|source| matches!(source, ast::Source::Measurement(_)));
     let found = find(&measurements, context)?;
-    // Transformations of windows look at the one before the first, too.
-    let earlier = match &own_windows {
-        Some(windows) if time.0 > MIN_TIME && fields::transforms(ast) => time.0.saturating_sub(windows.width),
-        _ => time.0,
-    };
+    let reach = parent.map_or_else(|| reach(ast, time, own_windows.as_ref(), ascending), |parent| parent.reach);
+    let tags: Vec<Box<str>> =
+        parent.iter().flat_map(|parent| parent.tags.iter().cloned()).chain(named_tags(ast).map(Into::into)).collect();
     let mut readers: BTreeMap<Arc<str>, Vec<(Reader, Arc<Schema>)>> = BTreeMap::new();
     for (name, tables) in found {
         let within = |(tables, schema): (Arc<dyn Tables>, Arc<Schema>)| {
-            let schema = tables.schema_within(&name, earlier..=time.1).unwrap_or(schema);
+            let schema = match tables.schema_within(&name, reach.0..=reach.1) {
+                // Where there is nothing, nothing is known of tags either.
+                Some(within) if within.fields.is_empty() => Arc::default(),
+                within => within.unwrap_or(schema),
+            };
             (Reader::Tables(tables), schema)
         };
         let tables = tables.into_iter().map(within).collect();
@@ -143,6 +170,8 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     }
     let as_parent = Parent {
         time,
+        reach,
+        tags: tags.clone(),
         windows: windows.as_ref(),
         ascending,
         slimit: limits.slimit.unwrap_or(0),
@@ -161,9 +190,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
     for (reader, schema) in readers.values().flatten() {
         catalog.add(schema);
         if let Reader::Subquery(inner) = reader {
-            catalog.subqueries = true;
-            let tags = inner.columns.iter().filter(|column| column.kind == Type::Tag);
-            catalog.tag_columns.extend(tags.map(|column| column.name.clone()));
+            catalog.add_columns(inner);
         }
     }
 
@@ -179,10 +206,11 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
 
     let windows_given = windows.is_some();
     let mut sources = Vec::new();
+    let grouping = Grouping { dimensions: &dimensions, more: &tags };
     for (name, tables) in readers {
         let tables = tables
             .into_iter()
-            .map(|(reader, schema)| table(reader, schema, &name, &catalog, &fields, &dimensions, condition.as_ref()))
+            .map(|(reader, schema)| table(reader, schema, &name, &catalog, &fields, &grouping, condition.as_ref()))
             .collect::<Result<Vec<_>, Error>>()?;
         sources.push(Source { name, tables });
     }
@@ -193,6 +221,7 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
         columns: fields.columns,
         time_name: fields.time_name,
         time,
+        reach,
         own_time,
         open_end,
         windows,
@@ -220,19 +249,31 @@ fn select_within(ast: &ast::Select, context: &Context<'_>, parent: Option<&Paren
 /// Why a query can't be run: a subquery that it reads can't, or a function doesn't take the type of a column that some series has.
 fn refused(select: &Select, own: Option<(usize, Box<str>)>) -> Result<Option<Box<str>>, Error> {
     for table in select.sources.iter().flat_map(|source| &source.tables) {
-        if let Reader::Subquery(inner) = &table.reader
-            && let Some(why) = &inner.refused
-            && table.places.iter().any(|place| *place != Place::Nowhere)
+        let Reader::Subquery(inner) = &table.reader else { continue };
+        let found = |place: &Place| *place != Place::Nowhere;
+        // What a function gives is known of some whatever they get: they are run.
+        let runs = |call: &Call| {
+            let of = &select.refs[call.slot()].name;
+            let known = call.output != Type::Unknown && inner.columns.iter().any(|column| column.name == *of);
+            known || found(&table.places[call.slot()])
+        };
+        let reads = if select.calls.is_empty() { table.places.iter().any(found) } else { select.calls.iter().any(runs) };
+        if let Some(why) = &inner.refused
+            && reads
         {
             return Ok(Some(why.clone()));
         }
     }
     let Some((slot, why)) = own else { return Ok(None) };
+    // Without SLIMIT, 1.x's SOFFSET leaves nothing to run it on.
+    if select.limits.soffset.is_some_and(|offset| offset > 0) && select.limits.slimit.unwrap_or(0) == 0 {
+        return Ok(None);
+    }
     for source in &select.sources {
         let limited = rows::limited(select, source)?;
         for table in source.tables.iter().filter(|table| table.places[slot] != Place::Nowhere) {
             let Reader::Tables(tables) = &table.reader else { return Ok(Some(why)) };
-            let series = tables.series(&source.name, select.time.0..=select.time.1)?;
+            let series = tables.series(&source.name, select.reach.0..=select.reach.1)?;
             let read =
                 |tags: &[Box<str>]| rows::chosen(table, tags) && limited.as_ref().is_none_or(|limited| limited.has(table, tags));
             if series.iter().any(|tags| read(tags)) {
@@ -320,6 +361,43 @@ fn dimensions(ast: &ast::Select, catalog: &Catalog) -> Result<Vec<Box<str>>, Err
     Ok(names.into_iter().collect())
 }
 
+/// The time that the outermost query looks at, with the windows beside it that its transformations may need.
+fn reach(ast: &ast::Select, time: (i64, i64), windows: Option<&Windows>, ascending: bool) -> (i64, i64) {
+    let Some(windows) = windows else { return time };
+    let more = windows.width.saturating_mul(fields::more_windows(ast));
+    match ascending {
+        true if time.0 > MIN_TIME => (time.0.saturating_sub(more).max(MIN_TIME), time.1),
+        true => time,
+        false => (time.0, time.1.saturating_add(more).min(MAX_TIME)),
+    }
+}
+
+/// Tags that `GROUP BY`, `top` and `bottom` name: subqueries group by them too.
+fn named_tags(ast: &ast::Select) -> impl Iterator<Item = &str> {
+    let grouped = ast.group_by.iter().filter_map(|dimension| match dimension {
+        Dimension::Tag(tag) => Some(&*tag.name),
+        _ => None,
+    });
+    let beside = ast.fields.iter().filter_map(|field| match &field.expr {
+        ast::Expr::Call(call) if ["top", "bottom"].iter().any(|name| call.name.name.eq_ignore_ascii_case(name)) => {
+            call.args.get(1..call.args.len().saturating_sub(1))
+        }
+        _ => None,
+    });
+    grouped.chain(beside.flatten().filter_map(|arg| match arg {
+        ast::Expr::VarRef(reference) => Some(&*reference.name.name),
+        _ => None,
+    }))
+}
+
+/// What subqueries group by because of the queries around them.
+struct Grouping<'a> {
+    /// The tags of `GROUP BY`.
+    dimensions: &'a [Box<str>],
+    /// Tags that the queries around this one name.
+    more: &'a [Box<str>],
+}
+
 /// Binds what is read to one table's columns.
 fn table(
     mut reader: Reader,
@@ -327,16 +405,16 @@ fn table(
     name: &str,
     catalog: &Catalog,
     resolved: &fields::Fields,
-    dimensions: &[Box<str>],
+    grouping: &Grouping<'_>,
     condition: Option<&ast::Expr>,
 ) -> Result<Table, Error> {
+    let dimensions = grouping.dimensions;
     let by = told_apart_by(resolved);
-    // What is carried only to tell points apart isn't shown.
-    let mut hidden: Vec<&str> = Vec::new();
+    // What it groups by for the queries around it, a subquery doesn't give them.
+    let own = Arc::clone(&schema);
     if let Reader::Subquery(inner) = &mut reader {
         inner.group_by_too(dimensions);
-        hidden.extend(by.iter().map(|tag| &**tag).filter(|tag| !inner.dimensions.iter().any(|known| **known == **tag)));
-        inner.carry(&by);
+        inner.carry(&[&by[..], grouping.more].concat());
         schema = Arc::new(output_schema(inner));
     }
     let tag = |name: &str| schema.tags.iter().position(|tag| **tag == *name);
@@ -354,13 +432,13 @@ fn table(
         .refs
         .iter()
         .map(|reference| match reference.kind {
-            Type::Tag if hidden.contains(&&*reference.name) => Place::Nowhere,
+            Type::Tag if !reference.of_points && !own.tags.contains(&reference.name) => Place::Nowhere,
             Type::Tag => tag(&reference.name).map_or(Place::Nowhere, Place::Tag),
             Type::Unknown => Place::Nowhere,
             _ => field(&reference.name).map_or(Place::Nowhere, Place::Field),
         })
         .collect();
-    let condition = match condition {
+    let (condition, series) = match condition {
         Some(condition) => {
             // Fields get their numbers first; tags follow when all fields are known.
             let measurement = matches!(reader, Reader::Tables(_)).then_some(name);
@@ -376,15 +454,17 @@ fn table(
                 elsewhere: &|name| catalog.fields.contains_key(name),
             };
             let bound = condition::bind(condition, &mut names)?;
-            Some(Arc::new(bound.place_tags(fields.len())))
+            let placed = bound.place_tags(fields.len());
+            (Some(Arc::new(placed.points)), Some(Arc::new(placed.series)))
         }
-        None => None,
+        None => (None, None),
     };
     Ok(Table {
         places,
         dimensions: dimensions.iter().map(|dimension| tag(dimension)).collect(),
         by: by.iter().map(|name| tag(name)).collect(),
         condition,
+        series,
         fields,
         reader,
         schema,
@@ -405,7 +485,7 @@ fn told_apart_by(resolved: &fields::Fields) -> Vec<Box<str>> {
 /// What a subquery gives, as the columns of a measurement.
 fn output_schema(select: &Select) -> Schema {
     let mut fields: BTreeMap<Box<str>, Vec<FieldType>> = BTreeMap::new();
-    for column in select.columns.iter().filter(|column| column.outside != Type::Unknown) {
+    for column in select.columns.iter().filter(|column| column.outside != Type::Unknown && column.seen != Seen::Never) {
         fields.entry(column.name.clone()).or_insert_with(|| {
             vec![match column.outside {
                 Type::Float | Type::Unknown => FieldType::Float,
@@ -421,6 +501,6 @@ fn output_schema(select: &Select) -> Schema {
 
 /// The text of an expression, its references with their types.
 pub(super) fn typed_text(expr: &ast::Expr, catalog: &Catalog) -> String {
-    let kind = |reference: &ast::VarRef| Some(fields::kind_of(reference, catalog)).filter(|kind| *kind != Type::Unknown);
+    let kind = |reference: &ast::VarRef| Some(fields::typed_reference(reference, catalog)).filter(|kind| *kind != Type::Unknown);
     describe::typed(expr, &|reference| kind(reference).map(Type::name))
 }

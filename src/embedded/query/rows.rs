@@ -391,11 +391,11 @@ impl Groups {
     }
 }
 
-/// Whether the condition leaves a series, as far as its tags tell.
+/// Whether the condition leaves a series, be it without points.
 pub(super) fn chosen(table: &Table, tags: &[Box<str>]) -> bool {
     let fields = table.fields.len();
-    let known = |slot: usize| (slot >= fields).then(|| Scalar::String((*tags[slot - fields]).into()));
-    table.condition.as_ref().is_none_or(|condition| condition.bind(&known).truth() != Some(false))
+    let known = |slot: usize| (slot >= fields).then(|| &*tags[slot - fields]);
+    table.series.as_ref().is_none_or(|series| series.truth_with(&known) != Some(false))
 }
 
 /// What `SLIMIT` and `SOFFSET` leave.

@@ -9,11 +9,12 @@ pub(super) fn run(select: &Select, budget: &Budget<'_>, output: &mut Output<'_>)
     if !select.ascending {
         sources.reverse();
     }
+    let mut ends = vec![calls::End::default(); select.calls.len()];
     for source in sources {
         if select.calls.is_empty() {
             raw::run(select, source, budget, output)?;
         } else {
-            calls::run(select, source, budget, output)?;
+            calls::run(select, source, &mut ends, budget, output)?;
         }
     }
     Ok(())

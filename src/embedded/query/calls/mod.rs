@@ -3,6 +3,7 @@
 //! 1.x sorts by the groups of the outermost query only. Where a subquery groups by more, the results of its groups come mixed: window by
 //! window, points in the order of their times. What works on them, `fill` and what reads the subquery, sees this order ([`sequence`]).
 
+mod end;
 mod grouping;
 mod join;
 mod selectors;
@@ -15,13 +16,13 @@ use std::{
 
 use arrow_array::Array;
 
-pub(super) use self::sequence::Sequence;
+pub(super) use self::{end::End, sequence::Sequence};
 use self::{grouping::Grouping, selectors::Selector, sequence::Windows};
 use super::{
     aggregate::{self, Fold, Input},
     context::Budget,
     fill,
-    ir::{Arg, Call, Function, Place, Reader, Select, Source, Table},
+    ir::{Arg, Call, Fill, Function, Place, Reader, Select, Source, Table},
     output::Output,
     points::{Edges, Points},
     rows::{self, Column, Rows, Wanted},
@@ -38,6 +39,7 @@ struct Running<'a> {
     time: (i64, i64),
     /// Windows that were complete before earlier ones came again, by outer group.
     complete: Vec<(usize, Windows)>,
+    end: End,
 }
 
 /// What points are collected in.
@@ -53,22 +55,36 @@ enum Leaf<'a> {
     Selector(Selector<'a>),
 }
 
-/// Runs it over one measurement.
-pub(super) fn run(select: &Select, source: &Source, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<(), Error> {
-    if !run_as(select, source, true, budget, output)? {
-        run_as(select, source, false, budget, output)?;
+/// Runs it over one measurement; `ends` says of each call how far it has come.
+pub(super) fn run(
+    select: &Select,
+    source: &Source,
+    ends: &mut [End],
+    budget: &Budget<'_>,
+    output: &mut Output<'_>,
+) -> Result<(), Error> {
+    if !run_as(select, source, ends, true, budget, output)? {
+        run_as(select, source, ends, false, budget, output)?;
     }
     Ok(())
 }
 
 /// Runs it; `false` when `exact`, of rows with equal values the one that 1.x shows, takes too much memory.
-fn run_as(select: &Select, source: &Source, exact: bool, budget: &Budget<'_>, output: &mut Output<'_>) -> Result<bool, Error> {
+fn run_as(
+    select: &Select,
+    source: &Source,
+    ends: &mut [End],
+    exact: bool,
+    budget: &Budget<'_>,
+    output: &mut Output<'_>,
+) -> Result<bool, Error> {
     let aux = if select.is_selector() { select.aux() } else { Vec::new() };
     let stored = source.tables.iter().all(|table| matches!(table.reader, Reader::Tables(_)));
     let mut running: Vec<Running<'_>> = select
         .calls
         .iter()
-        .map(|call| {
+        .zip(&*ends)
+        .map(|(call, end)| {
             let innermost = leaf(call);
             let told_apart = matches!(innermost.function, Function::Extremes { by: Some(_), .. });
             let leaf = match innermost.function {
@@ -82,7 +98,7 @@ fn run_as(select: &Select, source: &Source, exact: bool, budget: &Budget<'_>, ou
                         .map_or(Leaf::Nothing, Leaf::Fold),
                 },
             };
-            Running { call, leaf, time: extended(call, select), complete: Vec::new() }
+            Running { call, leaf, time: extended(call, select), complete: Vec::new(), end: end.next() }
         })
         .collect();
     let time = (
@@ -140,6 +156,9 @@ fn run_as(select: &Select, source: &Source, exact: bool, budget: &Budget<'_>, ou
         let keys: Vec<_> = members.iter().map(|member| grouping.key(*member)).collect();
         join::join(select, source, &keys, results?, &aux, output)?;
         budget.give_back(budget.used().saturating_sub(before));
+    }
+    for (end, running) in ends.iter_mut().zip(&running) {
+        *end = running.end;
     }
     Ok(true)
 }
@@ -238,17 +257,28 @@ impl Reading<'_, '_> {
                 tag @ Column::Tag(Some(_)) => tag.array(Type::Tag, times.len()),
                 _ => continue,
             };
+            let count = match (&self.select.windows, &running.leaf) {
+                (None, Leaf::Fold(_) | Leaf::Selector(_)) => running.end.taken(outer, times, &array, self.select.time),
+                _ => times.len(),
+            };
+            let taken;
+            let runs = if count < times.len() {
+                taken = trim(&runs, &(0..count));
+                &taken
+            } else {
+                &runs
+            };
             match &mut running.leaf {
                 Leaf::Nothing | Leaf::Edges(_) => {}
                 Leaf::Selector(selector) => {
-                    if !selector.add((outer, group, (self.number, 0)), self.table, rows, &array, &runs, self.budget)? {
+                    if !selector.add((outer, group, (self.number, 0)), self.table, rows, &array, runs, self.budget)? {
                         return Ok(false);
                     }
                 }
                 Leaf::Points(points) => points.add((outer, (self.number, 0)), rows, &array, 0..times.len(), self.budget)?,
                 Leaf::Fold(fold) => {
                     let last = self.windows.entry((call, outer)).or_insert(first.start);
-                    let parts = parts(&runs, &array, joins_windows(&leaf(running.call).function), last, self.select.ascending);
+                    let parts = parts(runs, &array, joins_windows(&leaf(running.call).function), last, self.select.ascending);
                     for (i, part) in parts.iter().enumerate() {
                         if i > 0 {
                             let windows = grouping.members(outer).iter().map(|member| (*member, fold.finish(*member)));
@@ -318,13 +348,10 @@ fn leaf(call: &Call) -> &Call {
     }
 }
 
-/// Transformations of windows need those before the first. Those of points that only another query cuts into windows don't.
+/// Transformations need the window before the first, as far as the outermost query reaches.
 fn extended(call: &Call, select: &Select) -> (i64, i64) {
     let mut time = select.time;
     let Some(windows) = &select.windows else { return time };
-    if leaf(call).function == Function::Points {
-        return time;
-    }
     let mut call = call;
     while let Arg::Call(inner) = &call.arg {
         let more = match &call.function {
@@ -345,7 +372,7 @@ fn extended(call: &Call, select: &Select) -> (i64, i64) {
         }
         call = inner;
     }
-    time
+    (time.0.max(select.reach.0.min(select.time.0)), time.1.min(select.reach.1.max(select.time.1)))
 }
 
 /// What a leaf gave for an outer group.
@@ -354,6 +381,19 @@ enum Leaves {
     Windows(Vec<Windows>),
     /// Points, in the order of the result.
     Points(Sequence),
+}
+
+impl Leaves {
+    /// Whether there is any value.
+    fn any(&self) -> bool {
+        let is_value = |point: &aggregate::Point| point.value != Scalar::Null;
+        match self {
+            Self::Windows(parts) => {
+                parts.iter().flatten().flat_map(|(_, windows)| windows).any(|(_, points)| points.iter().any(is_value))
+            }
+            Self::Points(sequence) => sequence.points.iter().any(is_value),
+        }
+    }
 }
 
 /// The points of an outer group, in the order of the result.
@@ -367,6 +407,11 @@ fn points(
     budget: &Budget<'_>,
 ) -> Result<Sequence, Error> {
     let rank = |group: usize| members.iter().position(|member| *member == group).unwrap_or(0) as u32;
+    if running.end.is_given() {
+        return Ok(Sequence::default());
+    }
+    // With several calls, the others go on asking.
+    let alone = select.calls.len() == 1;
     let leaves = match &mut running.leaf {
         Leaf::Nothing => return Ok(Sequence::default()),
         Leaf::Points(points) => {
@@ -391,6 +436,9 @@ fn points(
             }
             running.complete = kept;
             all.push(members.iter().enumerate().map(|(rank, group)| (rank, fold.finish(*group))).collect());
+            if alone && matches!(leaf(running.call).function, Function::Percentile(_)) {
+                running.end.cut(&mut all, select.ascending, select.windows.is_some() && select.fill != Fill::None);
+            }
             Leaves::Windows(all)
         }
     };
@@ -398,7 +446,11 @@ fn points(
     let size = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let limit = select.limits.limit.filter(|limit| *limit > 0).map_or(usize::MAX, size);
     let offset = size(select.limits.offset.unwrap_or(0));
+    let any = alone && matches!(running.call.function, Function::HoltWinters { .. }) && leaves.any();
     let points = apply(running.call, leaves, running.time, select, limit.saturating_add(offset), budget)?;
+    if any {
+        running.end.goes_on(!points.points.is_empty());
+    }
     // Each call is limited on its own: rows are put together of what is left.
     Ok(points.limited(offset, limit, members.len()))
 }

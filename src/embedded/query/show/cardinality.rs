@@ -147,6 +147,8 @@ fn add(
     let (of_series, of_tags) = if matches!(of, Of::TagValues(_)) { (None, condition) } else { (condition, None) };
     points.each(of_series, &mut |series| {
         let value = value_of(schema, series.tags);
+        // A name that some measurement has a field of is no tag's.
+        let value_of_tag = |name: &str| if fields.contains(name) { "" } else { value(name) };
         let mut members: Vec<Box<[Box<str>]>> = Vec::new();
         let tags = || schema.tags.iter().zip(series.tags).filter(|(_, value)| !value.is_empty());
         match of {
@@ -156,7 +158,7 @@ fn add(
             Of::TagValues(pattern) => {
                 for (key, text) in tags().filter(|(key, _)| pattern.matches(key)) {
                     if match of_tags {
-                        Some(condition) => filter::holds_for_tag(condition, key, &value)?,
+                        Some(condition) => filter::holds_for_tag(condition, key, &value_of_tag)?,
                         None => true,
                     } {
                         members.push([text.clone()].into());

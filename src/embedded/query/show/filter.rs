@@ -118,6 +118,7 @@ fn comparison(op: BinaryOp, binary: &Binary, unknown: &dyn Fn(&str, Option<Cast>
         return Ok(Filter::All);
     }
     Ok(match (value, Test::new(op, value)?) {
+        (Expr::VarRef(other), _) if unknown(&other.name.name, other.cast) => Filter::All,
         (_, Some(test)) if name == NAME => Filter::Name(test),
         (_, Some(test)) => Filter::Tag(name.into(), test),
         (Expr::VarRef(other), None) => {

@@ -54,7 +54,7 @@ enum What {
     TagValues(keys::Tags),
     FieldKeys,
     /// From the index.
-    Series,
+    Series(series::Fields),
     /// From points.
     SeriesWithTime {
         descending: bool,
@@ -108,8 +108,13 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
         ShowKind::Series if has_time => {
             (What::SeriesWithTime { descending: show.order_by.is_some_and(|order| order.descending) }, own()?)
         }
-        ShowKind::Series if named.is_empty() => (What::Series, whole(&context)?),
-        ShowKind::Series => (What::Series, widened(&named, &context)?),
+        ShowKind::Series => {
+            let fields = match &condition {
+                Some(_) => series::Fields::of(&*(context.tables)(&bucket)?),
+                None => series::Fields::default(),
+            };
+            (What::Series(fields), if named.is_empty() { whole(&context)? } else { widened(&named, &context)? })
+        }
         kind => {
             let Some(of) = cardinality::Of::new(show)? else {
                 return Err(Error::new(Kind::NotImplemented, "not implemented: this SHOW statement"));
@@ -135,7 +140,7 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
     if matches!(what, What::Count { .. } | What::SeriesWithTime { .. }) && named.len() < show.from.len() {
         return Err(Error::invalid("invalid measurement"));
     }
-    if let (What::Count { .. } | What::Series | What::SeriesWithTime { .. }, Some(rest)) = (&what, &condition) {
+    if let (What::Count { .. } | What::Series(_) | What::SeriesWithTime { .. }, Some(rest)) = (&what, &condition) {
         // Mistakes are told whether there are measurements or not.
         let mut names = condition::Names {
             field: &mut |_| None,
@@ -228,7 +233,7 @@ impl Plan {
             What::TagKeys(_) => schema::texts(&["tagKey"]),
             What::TagValues(_) => schema::texts(&["key", "value"]),
             What::FieldKeys => schema::texts(&["fieldKey", "fieldType"]),
-            What::Series | What::SeriesWithTime { .. } => schema::texts(&["key"]),
+            What::Series(_) | What::SeriesWithTime { .. } => schema::texts(&["key"]),
             What::Estimate { .. } => schema::numbers(&[], "cardinality estimation"),
             What::Count { dimensions, .. } => schema::numbers(dimensions, "count"),
         }
@@ -262,8 +267,8 @@ impl Plan {
                     }
                 }
             }
-            What::Series => {
-                let keys = series::of_index(&self.found, self.condition.as_ref(), budget)?;
+            What::Series(fields) => {
+                let keys = series::of_index(&self.found, self.condition.as_ref(), fields, budget)?;
                 self.limited(keys.iter()).try_for_each(|key| rows.push("", &[key]))?;
             }
             What::SeriesWithTime { descending } => {

@@ -69,7 +69,7 @@ impl Points<'_> {
                     measurement: Some(self.name),
                 };
                 let bound = condition::bind(&without_keys(condition), &mut names)?;
-                Some(bound.place_tags(fields.len()))
+                Some(bound.place_tags(fields.len()).points)
             }
             None => None,
         };

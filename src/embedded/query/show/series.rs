@@ -1,6 +1,9 @@
 //! `SHOW SERIES`
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Found, all_series,
@@ -9,9 +12,12 @@ use super::{
     points::{self, Points},
 };
 use crate::{
-    embedded::query::{context::Budget, time_range::TimeRange},
+    embedded::{
+        Tables,
+        query::{context::Budget, time_range::TimeRange},
+    },
     error::Error,
-    influxql::ast::Expr,
+    influxql::ast::{Cast, Expr},
 };
 
 /// Names that 1.x gives its table of all series: conditions on them are not looked at.
@@ -20,19 +26,45 @@ const COLUMNS: [&str; 4] = ["key", "_seriesKey", "_tagKey", "_tagValue"];
 /// A series, as it is sorted: by measurement, then by its tags.
 type Series = (Box<str>, Vec<(Box<str>, Box<str>)>);
 
+/// The fields of measurements, as far as 1.x's index knows them: those of the last partition. Comparisons of them leave all series.
+#[derive(Default)]
+pub(super) struct Fields(BTreeMap<Arc<str>, Vec<Box<str>>>);
+
+impl Fields {
+    pub(super) fn of(tables: &dyn Tables) -> Self {
+        let partitions = tables.measurements().into_iter().map(|name| (tables.partitions(&name).pop(), name));
+        let last: Vec<_> = partitions.filter_map(|(last, name)| Some((last?, name))).collect();
+        let start = last.iter().map(|(partition, _)| partition.start).max();
+        let last = last.into_iter().filter(|(partition, _)| Some(partition.start) == start);
+        Self(last.map(|(partition, name)| (name, partition.fields)).collect())
+    }
+
+    fn has(&self, measurement: &str, name: &str) -> bool {
+        self.0.get(measurement).is_some_and(|fields| fields.iter().any(|field| **field == *name))
+    }
+}
+
 /// The keys of all series that a condition leaves, as line protocol writes them, sorted by their parts.
-pub(super) fn of_index(found: &Found, condition: Option<&Expr>, budget: &Budget<'_>) -> Result<Vec<Box<str>>, Error> {
-    let filter = match condition {
-        Some(condition) => {
-            filter::check_operators(condition)?;
-            Filter::new(condition, &|name, _| COLUMNS.contains(&name))?
-        }
-        None => Filter::All,
-    };
+pub(super) fn of_index(
+    found: &Found,
+    condition: Option<&Expr>,
+    fields: &Fields,
+    budget: &Budget<'_>,
+) -> Result<Vec<Box<str>>, Error> {
+    condition.map_or(Ok(()), filter::check_operators)?;
     let mut all: BTreeSet<Series> = BTreeSet::new();
     for (name, tables) in found {
         budget.check()?;
         let mut bytes = 0;
+        let unknown = |key: &str, cast: Option<Cast>| {
+            COLUMNS.contains(&key)
+                || match cast {
+                    None | Some(Cast::Field) => fields.has(name, key),
+                    Some(Cast::Tag) => false,
+                    Some(_) => true,
+                }
+        };
+        let filter = condition.map_or(Ok(Filter::All), |condition| Filter::new(condition, &unknown))?;
         for (tables, schema) in tables {
             for tags in all_series(&**tables, name)? {
                 if filter.holds(name, &value_of(schema, &tags)) {
