@@ -344,9 +344,10 @@ memory = "1MiB"
                 if self.verbose:
                     print(f"MEANT {known.name}, db {db}: {statement}\n  1.6.7 {shorten(theirs)}\n  ours  {shorten(ours)}", flush=True)
                 return None
-        # Does 1.6.7 agree with itself?
-        others = [self.ask(parameters)[0] for _ in range(6)]
-        if any(not self.equal(statement, theirs, other) for other in others):
+        # Does 1.6.7 agree with itself? integral() walks through a Go map of its groups, which begins at a random one of eight places: two of
+        # them change places once in eight times.
+        tries = 40 if "integral(" in statement.lower() else 6
+        if any(not self.equal(statement, theirs, self.ask(parameters)[0]) for _ in range(tries)):
             self.counts["unstable"] += 1
             self.unstable.append((db, statement))
             return None

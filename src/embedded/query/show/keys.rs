@@ -11,6 +11,7 @@ use super::{
     Found, Tables, all_series,
     filter::{self, Filter, NAME, TAG_KEY},
     names::{self, Names},
+    series::Fields,
 };
 use crate::{
     embedded::{
@@ -18,7 +19,7 @@ use crate::{
         query::{context::Budget, pattern, time_range::TimeRange, value::Type},
     },
     error::Error,
-    influxql::ast::{Cast, Expr, WithKey},
+    influxql::ast::{Expr, WithKey},
 };
 
 /// `WITH KEY …`
@@ -61,6 +62,8 @@ pub(super) struct Tags {
     /// Whether `_tagKey` of the condition counts: it does for the values.
     pub(super) by_key: bool,
     pub(super) condition: Option<Expr>,
+    /// Comparisons of these leave all series.
+    pub(super) fields: Fields,
     pub(super) time: TimeRange,
 }
 
@@ -78,14 +81,16 @@ impl Tags {
             Some(condition) => Some(names::by_condition(&condition, found, budget)?),
             None => None,
         };
-        let filter = match part(&|name| name != NAME && name != TAG_KEY) {
-            Some(condition) => Filter::new(&condition, &|_, cast| cast.is_some_and(|cast| cast != Cast::Tag))?,
-            None => Filter::All,
+        let condition = part(&|name| name != NAME && name != TAG_KEY);
+        let filter = |measurement: &str| match &condition {
+            Some(condition) => Filter::new(condition, &|name, cast| self.fields.may_be(measurement, name, cast)),
+            None => Ok(Filter::All),
         };
         if !self.reached(found) {
-            return Ok(());
+            return filter("").map(drop);
         }
         for (name, tables) in found {
+            let filter = filter(name)?;
             if self.names.holds(name) && left.as_ref().is_none_or(|left| left.contains(name)) {
                 budget.check()?;
                 let (values, bytes) = self.values(name, tables, &filter)?;

@@ -97,11 +97,15 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
     // `FROM ""` says nothing, where points aren't read.
     let named: Vec<ast::Source> = show.from.iter().filter(|source| !is_nameless(source)).cloned().collect();
     let own = || if named.is_empty() { all(&[&bucket], &context) } else { resolve::find(&named, &context) };
+    let fields = || match &condition {
+        Some(_) => Ok(series::Fields::of(&*(context.tables)(&bucket)?)),
+        None => Ok(series::Fields::default()),
+    };
     let (what, found) = match &show.kind {
         ShowKind::TagKeys | ShowKind::TagValues => {
             let by_key = matches!(show.kind, ShowKind::TagValues);
             let pattern = keys::Pattern::new(show.with_key.as_ref())?;
-            let tags = keys::Tags { names: names()?, pattern, by_key, condition: condition.clone(), time };
+            let tags = keys::Tags { names: names()?, pattern, by_key, condition: condition.clone(), fields: fields()?, time };
             (if by_key { What::TagValues(tags) } else { What::TagKeys(tags) }, whole(&context)?)
         }
         ShowKind::FieldKeys => (What::FieldKeys, own()?),
@@ -109,11 +113,7 @@ pub(super) fn plan(show: &Show, context: &Context<'_>) -> Result<Plan, Error> {
             (What::SeriesWithTime { descending: show.order_by.is_some_and(|order| order.descending) }, own()?)
         }
         ShowKind::Series => {
-            let fields = match &condition {
-                Some(_) => series::Fields::of(&*(context.tables)(&bucket)?),
-                None => series::Fields::default(),
-            };
-            (What::Series(fields), if named.is_empty() { whole(&context)? } else { widened(&named, &context)? })
+            (What::Series(fields()?), if named.is_empty() { whole(&context)? } else { widened(&named, &context)? })
         }
         kind => {
             let Some(of) = cardinality::Of::new(show)? else {

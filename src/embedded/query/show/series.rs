@@ -39,8 +39,13 @@ impl Fields {
         Self(last.map(|(partition, name)| (name, partition.fields)).collect())
     }
 
-    fn has(&self, measurement: &str, name: &str) -> bool {
-        self.0.get(measurement).is_some_and(|fields| fields.iter().any(|field| **field == *name))
+    /// Whether a name in a condition is that of a field.
+    pub(super) fn may_be(&self, measurement: &str, name: &str, cast: Option<Cast>) -> bool {
+        match cast {
+            None | Some(Cast::Field) => self.0.get(measurement).is_some_and(|fields| fields.iter().any(|field| **field == *name)),
+            Some(Cast::Tag) => false,
+            Some(_) => true,
+        }
     }
 }
 
@@ -56,14 +61,7 @@ pub(super) fn of_index(
     for (name, tables) in found {
         budget.check()?;
         let mut bytes = 0;
-        let unknown = |key: &str, cast: Option<Cast>| {
-            COLUMNS.contains(&key)
-                || match cast {
-                    None | Some(Cast::Field) => fields.has(name, key),
-                    Some(Cast::Tag) => false,
-                    Some(_) => true,
-                }
-        };
+        let unknown = |key: &str, cast: Option<Cast>| COLUMNS.contains(&key) || fields.may_be(name, key, cast);
         let filter = condition.map_or(Ok(Filter::All), |condition| Filter::new(condition, &unknown))?;
         for (tables, schema) in tables {
             for tags in all_series(&**tables, name)? {
