@@ -19,7 +19,7 @@ use crate::{
         query::{context::Budget, pattern, time_range::TimeRange, value::Type},
     },
     error::Error,
-    influxql::ast::{Expr, WithKey},
+    influxql::ast::{Cast, Expr, WithKey},
 };
 
 /// `WITH KEY …`
@@ -83,7 +83,11 @@ impl Tags {
         };
         let condition = part(&|name| name != NAME && name != TAG_KEY);
         let filter = |measurement: &str| match &condition {
-            Some(condition) => Filter::new(condition, &|name, cast| self.fields.may_be(measurement, name, cast)),
+            // Unlike SHOW SERIES, what is said to be a field is taken for one.
+            Some(condition) => Filter::new(condition, &|name, cast| match cast {
+                Some(cast) => cast != Cast::Tag,
+                None => self.fields.may_be(measurement, name, cast),
+            }),
             None => Ok(Filter::All),
         };
         if !self.reached(found) {
